@@ -1,0 +1,160 @@
+"""Which images a query means, page after page in the order of their arrival."""
+
+from __future__ import annotations
+
+import operator
+import os
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+from urllib.parse import quote_from_bytes
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+)
+
+from curate.catalog.columns import UtcTime
+from curate.catalog.query import Query
+from curate.catalog.rows import ImageRow, UnreadableRow
+from curate.catalog.tables import CurrentTag, Image, Sighting, Source, Unreadable
+from curate.errors import UsageError
+
+Key = tuple[datetime, str]
+"""Where a page ends: first_seen and sha256 of its last image."""
+
+_COMPARE: dict[str, Callable[[Any, Any], ColumnElement[bool]]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_COLUMNS = {
+    "sha256": Image.sha256,
+    "tag": CurrentTag.tag,
+    "score": CurrentTag.score,
+    "p_value": CurrentTag.p_value,
+    "label": CurrentTag.label,
+    "confidence": CurrentTag.confidence,
+    "checkpoint": CurrentTag.detector,
+    "format": Image.format,
+    "width": Image.width,
+    "height": Image.height,
+    "bytes": Image.bytes,
+    "first_seen": Image.first_seen,
+    "reviewed_by": CurrentTag.reviewed_by,
+    "reviewed_at": CurrentTag.reviewed_at,
+}
+
+
+def page(
+    connection: Connection, query: Query, after: Key | None, limit: int, all_paths: bool
+) -> list[ImageRow]:
+    """The next `limit` images after `after`, each with its first sighting that the query means.
+
+    With `all_paths` each has a row for every such sighting. Raises UsageError for a query of
+    unreadable files.
+    """
+    if query.unreadable:
+        raise UsageError("unreadable: names files that are no images; `curate list` shows them")
+    images = connection.execute(statement(query, after, limit)).all()
+    seen = _sightings(connection, query, [image.sha256 for image in images])
+    return [
+        ImageRow(path=path, source=root, **image._mapping)
+        for image in images
+        for path, root in seen[image.sha256][: None if all_paths else 1]
+    ]
+
+
+def statement(query: Query, after: Key | None, limit: int) -> Select[*tuple[Any, ...]]:
+    """The SELECT of one page."""
+    columns = [column.label(name) for name, column in _COLUMNS.items()]
+    chosen = select(*columns).join(CurrentTag, CurrentTag.sha256 == Image.sha256)
+    if after is not None:
+        last = tuple_(literal(after[0], UtcTime()), literal(after[1]))
+        chosen = chosen.where(tuple_(Image.first_seen, Image.sha256) > last)
+    chosen = chosen.where(*_conditions(query))
+    return chosen.order_by(Image.first_seen, Image.sha256).limit(limit)
+
+
+def _conditions(query: Query) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = [
+        _COMPARE[bound.operator](
+            CurrentTag.score if bound.field == "score" else CurrentTag.p_value, bound.value
+        )
+        for bound in query.comparisons
+    ]
+    if query.tag is not None:
+        found.append(CurrentTag.tag == query.tag)
+    if query.label is not None:
+        found.append(CurrentTag.label == query.label)
+    if query.format is not None:
+        found.append(Image.format == query.format)
+    if query.since is not None:
+        found.append(Image.first_seen >= query.since)
+    if query.reviewed is not None:
+        found.append(CurrentTag.verdict.is_not(None) == query.reviewed)
+    if query.path is not None or query.source is not None:
+        seen = _seen(query).where(Sighting.sha256 == Image.sha256)
+        found.append(seen.exists())
+    return found
+
+
+def _seen(query: Query) -> Select[str, str, str]:
+    """Sightings that the query's path and source mean."""
+    chosen = select(Sighting.sha256, Sighting.path, Source.root_uri).join(
+        Source, Source.source_id == Sighting.source_id
+    )
+    if query.path is not None:
+        chosen = chosen.where(_holds(Sighting.path, query.path))
+    if query.source is not None:
+        chosen = chosen.where(_holds(Source.root_uri, query.source))
+    return chosen
+
+
+def _holds(column: Any, text: str) -> ColumnElement[bool]:
+    """Whether the encoded column holds `text`, given plain or encoded.
+
+    Not by LIKE, which folds case on SQLite only.
+    """
+    encoded = quote_from_bytes(os.fsencode(text), safe="/:")
+    return or_(*(func.replace(column, part, "") != column for part in {text, encoded}))
+
+
+def _sightings(
+    connection: Connection, query: Query, hashes: Sequence[str]
+) -> dict[str, list[tuple[str, str]]]:
+    """(path, root URI) of each image's sightings, the first one first."""
+    order = (Sighting.sha256, Sighting.first_seen, Source.root_uri, Sighting.path)
+    rows = connection.execute(_seen(query).where(Sighting.sha256.in_(hashes)).order_by(*order))
+    return {
+        sha256: [(row.path, row.root_uri) for row in group]
+        for sha256, group in groupby(rows, key=_hash_of)
+    }
+
+
+def unreadable_page(
+    connection: Connection, after: tuple[str, str], limit: int
+) -> list[tuple[str, UnreadableRow]]:
+    """The next unreadable files after (source id, path), each with its source's id."""
+    told = (Unreadable.reason, Unreadable.size, Unreadable.first_seen, Unreadable.last_seen)
+    rows = (
+        select(Unreadable.source_id, Unreadable.path, Source.root_uri, *told)
+        .join(Source, Source.source_id == Unreadable.source_id)
+        .where(tuple_(Unreadable.source_id, Unreadable.path) > after)
+        .order_by(Unreadable.source_id, Unreadable.path)
+        .limit(limit)
+    )
+    return [(row[0], UnreadableRow(*row[1:])) for row in connection.execute(rows)]
+
+
+def _hash_of(row: Row[*tuple[Any, ...]]) -> str:
+    return str(row.sha256)

@@ -1,0 +1,242 @@
+"""Checkpoints, the labeled snapshots they learned from, and which of them serve in which role.
+
+A checkpoint comes into service in one commit, and only when it has scored every image.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, delete, func, literal, select
+
+from curate.catalog.engine import chunks, insert, read, write
+from curate.catalog.leases import check_fence
+from curate.catalog.rows import columns, made
+from curate.catalog.tables import (
+    Activation,
+    Checkpoint,
+    Image,
+    LabeledImage,
+    Pending,
+    Score,
+    Scoring,
+    Snapshot,
+)
+from curate.errors import NoCheckpoint, UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class LabeledRow:
+    """An image of the labeled folder; `split` is train, validation or calibration."""
+
+    sha256: str
+    class_name: str
+    split: str
+    path: str
+
+
+@dataclass(frozen=True)
+class CheckpointRow:
+    """A trained network; a pre-trained one has no parent."""
+
+    checkpoint_id: str
+    kind: str
+    parent_id: str | None
+    snapshot_id: str
+    backbone: str
+    recipe: str
+    figures: Mapping[str, Any]
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class ActivationRow:
+    """A checkpoint put in service."""
+
+    role: str
+    seq: int
+    checkpoint_id: str
+    activated_at: datetime
+    reason: str
+
+
+_CHECKPOINTS = select(*columns(CheckpointRow, Checkpoint))
+
+
+class Models:
+    """The networks of a catalog."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def add_snapshot(self, root: str, images: Sequence[LabeledRow], now: datetime) -> str:
+        """Keep a labeled folder as it was read; returns its id, the SHA-256 of its rows.
+
+        The same images, classes, splits and paths are one snapshot however often they are added.
+        """
+        rows = sorted((asdict(image) for image in images), key=lambda row: row["sha256"])
+        text = json.dumps([list(row.values()) for row in rows], separators=(",", ":"))
+        snapshot_id = hashlib.sha256(text.encode()).hexdigest()
+        with write(self._engine) as connection:
+            new = {"snapshot_id": snapshot_id, "root": root, "taken_at": now}
+            connection.execute(insert(connection, Snapshot).on_conflict_do_nothing(), new)
+            statement = insert(connection, LabeledImage).on_conflict_do_nothing()
+            for piece in chunks(rows):
+                connection.execute(statement, [row | {"snapshot_id": snapshot_id} for row in piece])
+        return snapshot_id
+
+    def snapshot_images(self, snapshot_id: str) -> Sequence[LabeledRow]:
+        """The images of a snapshot in the order of their hashes."""
+        rows = select(*columns(LabeledRow, LabeledImage)).order_by(LabeledImage.sha256)
+        with read(self._engine) as connection:
+            found = connection.execute(rows.where(LabeledImage.snapshot_id == snapshot_id))
+            return made(LabeledRow, found)
+
+    def add_checkpoint(self, row: CheckpointRow) -> None:
+        """Keep a checkpoint's row; the same one twice is one. It does not serve yet."""
+        values = asdict(row) | {"figures": json.dumps(dict(row.figures), sort_keys=True)}
+        with write(self._engine) as connection:
+            connection.execute(insert(connection, Checkpoint).on_conflict_do_nothing(), values)
+
+    def begin_scoring(self, checkpoint_id: str) -> int:
+        """Queue every image, now and from now on, that the checkpoint has not scored.
+
+        Returns how many wait. Doing it again changes nothing.
+        """
+        with write(self._engine) as connection:
+            _queue(connection, checkpoint_id)
+            waiting = select(func.count()).where(Pending.checkpoint_id == checkpoint_id)
+            return connection.scalar(waiting) or 0
+
+    def end_scoring(self, checkpoint_id: str) -> None:
+        """Empty the checkpoint's queue and let no more images join it."""
+        with write(self._engine) as connection:
+            connection.execute(delete(Pending).where(Pending.checkpoint_id == checkpoint_id))
+            connection.execute(delete(Scoring).where(Scoring.checkpoint_id == checkpoint_id))
+
+    def drop_candidates(self) -> None:
+        """Drop the queues of checkpoints that serve in no role, left by a fine-tune that died."""
+        with write(self._engine) as connection:
+            _retire(connection)
+
+    def activate(
+        self,
+        roles: Sequence[str],
+        checkpoint_id: str,
+        reason: str,
+        now: datetime,
+        fence: tuple[str, int] | None = None,
+    ) -> bool:
+        """Switch `roles` to a checkpoint, unless it has yet to score an image: then False.
+
+        The queues of checkpoints that serve no more are dropped in the same commit. `fence` is
+        the name and number of the lease that this is done under; raises HeldByAnother when the
+        lease has passed on.
+        """
+        with write(self._engine) as connection:
+            if fence is not None:
+                check_fence(connection, *fence)
+            # Another's activation may have dropped this candidate's queue meanwhile.
+            _queue(connection, checkpoint_id)
+            waits = select(Pending.sha256).where(Pending.checkpoint_id == checkpoint_id).limit(1)
+            if connection.scalar(waits) is not None:
+                return False
+            for role in roles:
+                _put_in_service(connection, role, checkpoint_id, reason, now)
+            _retire(connection)
+        return True
+
+    def active(self, role: str) -> str | None:
+        """The checkpoint that serves in `role`, "classifier" or "detector"."""
+        with read(self._engine) as connection:
+            return _active(connection, role)
+
+    def active_since(self, role: str) -> tuple[CheckpointRow, datetime] | None:
+        """The checkpoint that serves in `role`, and since when."""
+        newest = (
+            select(*columns(CheckpointRow, Checkpoint), Activation.activated_at)
+            .join(Activation, Activation.checkpoint_id == Checkpoint.checkpoint_id)
+            .where(Activation.role == role)
+            .order_by(Activation.seq.desc())
+            .limit(1)
+        )
+        with read(self._engine) as connection:
+            row = connection.execute(newest).one_or_none()
+        return (_made(row[:-1]), row.activated_at) if row is not None else None
+
+    def activations(self) -> tuple[ActivationRow, ...]:
+        """Every switch, oldest first within each role."""
+        rows = select(*columns(ActivationRow, Activation))
+        with read(self._engine) as connection:
+            found = connection.execute(rows.order_by(Activation.role, Activation.seq))
+            return made(ActivationRow, found)
+
+    def list(self) -> tuple[CheckpointRow, ...]:
+        """Every checkpoint, oldest first."""
+        rows = _CHECKPOINTS.order_by(Checkpoint.created_at, Checkpoint.checkpoint_id)
+        with read(self._engine) as connection:
+            return tuple(map(_made, connection.execute(rows)))
+
+    def get(self, prefix: str) -> CheckpointRow:
+        """The checkpoint whose id begins with `prefix`.
+
+        Raises NoCheckpoint when there is none, UsageError when there are several.
+        """
+        begins = Checkpoint.checkpoint_id.startswith(prefix, autoescape=True)
+        with read(self._engine) as connection:
+            rows = connection.execute(_CHECKPOINTS.where(begins).limit(2)).all()
+        if not rows:
+            raise NoCheckpoint(f"no checkpoint begins with {prefix!r}; `curate models` lists them")
+        if len(rows) > 1:
+            raise UsageError(f"several checkpoints begin with {prefix!r}; give more characters")
+        return _made(rows[0])
+
+
+def _queue(connection: Connection, checkpoint_id: str) -> None:
+    """Give `checkpoint_id` a queue with every image that it has not scored."""
+    known = select(Scoring.checkpoint_id).where(Scoring.checkpoint_id == checkpoint_id)
+    if connection.scalar(known) is not None:
+        return
+    connection.execute(insert(connection, Scoring).values(checkpoint_id=checkpoint_id))
+    scored = select(Score.sha256).where(
+        Score.checkpoint_id == checkpoint_id, Score.sha256 == Image.sha256
+    )
+    images = select(literal(checkpoint_id), Image.sha256).where(~scored.exists())
+    connection.execute(insert(connection, Pending).from_select(["checkpoint_id", "sha256"], images))
+
+
+def _active(connection: Connection, role: str) -> str | None:
+    newest = select(Activation.checkpoint_id).where(Activation.role == role)
+    return connection.scalar(newest.order_by(Activation.seq.desc()).limit(1))
+
+
+def _put_in_service(
+    connection: Connection, role: str, checkpoint_id: str, reason: str, now: datetime
+) -> None:
+    last = connection.scalar(select(func.max(Activation.seq)).where(Activation.role == role))
+    connection.execute(
+        insert(connection, Activation).values(
+            role=role,
+            seq=(last or 0) + 1,
+            checkpoint_id=checkpoint_id,
+            activated_at=now,
+            reason=reason,
+        )
+    )
+
+
+def _retire(connection: Connection) -> None:
+    """Drop the queues of checkpoints that serve in no role."""
+    serving = {_active(connection, "classifier"), _active(connection, "detector")} - {None}
+    connection.execute(delete(Pending).where(Pending.checkpoint_id.not_in(serving)))
+    connection.execute(delete(Scoring).where(Scoring.checkpoint_id.not_in(serving)))
+
+
+def _made(row: Sequence[Any]) -> CheckpointRow:
+    found = CheckpointRow(*row)
+    return replace(found, figures=json.loads(str(found.figures)))

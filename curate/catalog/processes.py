@@ -1,0 +1,50 @@
+"""Whether the process that wrote a row still runs; a pid alone may have passed to another."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from pathlib import Path
+
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+
+
+def started(pid: int) -> str:
+    """When `pid` started: boot and clock ticks since then (field 22 of /proc/PID/stat), or ''."""
+    fields = _stat(pid)
+    return f"{_BOOT.read_text().strip()}/{fields[19]}" if fields else ""
+
+
+def is_running(pid: int, host: str, process_started: str) -> bool | None:
+    """Whether the process runs; None where that cannot be told from here.
+
+    A zombie has ended. `process_started` is what `started` said, '' on systems without /proc.
+    """
+    if host != socket.gethostname() or sys.platform == "win32":
+        return None
+    fields = _stat(pid)
+    if fields and fields[0] in ("Z", "X"):
+        return False
+    if process_started:
+        return started(pid) == process_started
+    return _exists(pid)
+
+
+def _stat(pid: int) -> list[str]:
+    """Fields 3 and on of /proc/PID/stat; the name before them may hold anything."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    return text.rpartition(")")[2].split()
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,31 @@
+"""The false-alarm rate that tags are made with."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Engine, func, select
+
+from curate.catalog.engine import insert, read, write
+from curate.catalog.tables import AlarmRate
+
+DEFAULT = 0.05
+
+
+class Rates:
+    """The rates that were chosen; the last one is in force."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def current(self) -> float:
+        """The rate in force, 0.05 before one is chosen."""
+        with read(self._engine) as connection:
+            newest = select(AlarmRate.rate).order_by(AlarmRate.seq.desc()).limit(1)
+            return connection.scalar(newest) or DEFAULT
+
+    def set(self, rate: float, now: datetime) -> None:
+        """Choose a rate in (0, 0.5]; every tag follows at once."""
+        with write(self._engine) as connection:
+            seq = (connection.scalar(select(func.max(AlarmRate.seq))) or 0) + 1
+            connection.execute(insert(connection, AlarmRate).values(seq=seq, rate=rate, set_at=now))

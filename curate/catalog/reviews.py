@@ -1,0 +1,145 @@
+"""A person's word on images: appended, never overwritten; undo is another row.
+
+A step is what was judged at once. The newest row of an image stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Select, func, select
+from sqlalchemy.orm import aliased
+
+from curate.catalog.engine import chunks, insert, read, write
+from curate.catalog.rows import columns, made
+from curate.catalog.tables import Review
+
+Verdict = tuple[str, str, str | None]
+"""sha256, "id", "ood" or "none" (no word on it), and the class where it is known."""
+
+
+@dataclass(frozen=True)
+class ReviewRow:
+    """A review; `undoes` names the step that it takes back."""
+
+    sha256: str
+    seq: int
+    verdict: str
+    class_name: str | None
+    reviewer: str
+    reviewed_at: datetime
+    step: int
+    undoes: int | None
+
+
+class Reviews:
+    """The reviews of a catalog."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def add(self, items: Sequence[Verdict], reviewer: str, now: datetime) -> int:
+        """Record verdicts as one step and return its number; an image named twice keeps the last.
+
+        An image that the catalog does not hold is an IntegrityError.
+        """
+        judged = {sha256: (verdict, class_name) for sha256, verdict, class_name in items}
+        with write(self._engine) as connection:
+            step = _next_step(connection)
+            rows = [
+                {"sha256": sha256, "verdict": verdict, "class_name": class_name}
+                for sha256, (verdict, class_name) in judged.items()
+            ]
+            common = {"reviewer": reviewer, "reviewed_at": now, "step": step, "undoes": None}
+            _append(connection, [row | common for row in rows])
+        return step
+
+    def undo(self, reviewer: str, now: datetime) -> int:
+        """Take back the reviewer's last step that still stands; returns how many images it held.
+
+        What was said before stands again, and what others have said since goes on standing.
+        """
+        with write(self._engine) as connection:
+            undone = _last_standing(connection, reviewer)
+            if undone is None:
+                return 0
+            step = _next_step(connection)
+            judged = select(Review.sha256).where(Review.step == undone)
+            hashes = connection.scalars(judged).all()
+            common = {"reviewed_at": now, "step": step, "undoes": undone}
+            for piece in chunks(hashes):
+                before = _standing_without(connection, piece, undone)
+                none = {"verdict": "none", "class_name": None, "reviewer": reviewer}
+                _append(
+                    connection,
+                    [{"sha256": name, **before.get(name, none), **common} for name in piece],
+                )
+        return len(hashes)
+
+    def history(self, sha256: str) -> tuple[ReviewRow, ...]:
+        """Every row of an image, oldest first."""
+        rows = select(*columns(ReviewRow, Review)).where(Review.sha256 == sha256)
+        with read(self._engine) as connection:
+            return made(ReviewRow, connection.execute(rows.order_by(Review.seq)))
+
+
+def standing() -> Select[str, str, str | None]:
+    """(sha256, verdict, class_name) of the newest row of each image, where it is a verdict."""
+    newer = aliased(Review)
+    later = select(newer.seq).where(newer.sha256 == Review.sha256, newer.seq > Review.seq)
+    return select(Review.sha256, Review.verdict, Review.class_name).where(
+        Review.verdict != "none", ~later.exists()
+    )
+
+
+def _next_step(connection: Connection) -> int:
+    return (connection.scalar(select(func.max(Review.step))) or 0) + 1
+
+
+def _last_standing(connection: Connection, reviewer: str) -> int | None:
+    """The reviewer's last step that is no undo and was not undone."""
+    undo = aliased(Review)
+    return connection.scalar(
+        select(Review.step)
+        .where(Review.reviewer == reviewer, Review.undoes.is_(None))
+        .where(~select(undo.step).where(undo.undoes == Review.step).exists())
+        .order_by(Review.step.desc())
+        .limit(1)
+    )
+
+
+def _standing_without(
+    connection: Connection, hashes: Sequence[str], undone: int
+) -> dict[str, dict[str, Any]]:
+    """For each image the newest judgement that is not taken back, `undone` being so now."""
+    undo = aliased(Review)
+    rows = connection.execute(
+        select(Review.sha256, Review.verdict, Review.class_name, Review.reviewer)
+        .where(Review.sha256.in_(hashes), Review.undoes.is_(None), Review.step != undone)
+        .where(~select(undo.step).where(undo.undoes == Review.step).exists())
+        .order_by(Review.step)
+    )
+    return {
+        row.sha256: {
+            "verdict": row.verdict,
+            "class_name": row.class_name,
+            "reviewer": row.reviewer,
+        }
+        for row in rows
+    }
+
+
+def _append(connection: Connection, rows: list[dict[str, Any]]) -> None:
+    """Add rows of different images, each with the next seq of its image."""
+    for piece in chunks(rows):
+        hashes = [row["sha256"] for row in piece]
+        newest = select(Review.sha256, func.max(Review.seq)).where(Review.sha256.in_(hashes))
+        counted = connection.execute(newest.group_by(Review.sha256))
+        last = {row.sha256: int(row[1]) for row in counted}
+        connection.execute(
+            insert(connection, Review),
+            [row | {"seq": last.get(row["sha256"], 0) + 1} for row in piece],
+        )

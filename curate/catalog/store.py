@@ -1,0 +1,254 @@
+"""The catalog: sources, images, scores and their tags. Every method is a transaction of its own.
+
+Nothing has a status: pending is a row of the queue, a tag is what the view says now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import cast
+from uuid import uuid4
+
+from sqlalchemy import Engine, delete, func, select, union_all, update
+
+from curate.catalog import adding, listing
+from curate.catalog.counting import counts
+from curate.catalog.engine import chunks, insert, read, write
+from curate.catalog.leases import Leases
+from curate.catalog.listing import Key
+from curate.catalog.models import Models
+from curate.catalog.query import Query
+from curate.catalog.rates import Rates
+from curate.catalog.reviews import Reviews, standing
+from curate.catalog.rows import (
+    Counts,
+    ImageRow,
+    NewImage,
+    NewScore,
+    NewUnreadable,
+    SourceRow,
+    UnreadableRow,
+    columns,
+    made,
+)
+from curate.catalog.runs import Runs
+from curate.catalog.tables import (
+    Image,
+    Pending,
+    Review,
+    Score,
+    Sighting,
+    Source,
+    Unreadable,
+)
+
+__all__ = [
+    "Catalog",
+    "Counts",
+    "ImageRow",
+    "NewImage",
+    "NewScore",
+    "NewUnreadable",
+    "SourceRow",
+    "UnreadableRow",
+]
+
+PAGE = 1_000
+STREAM = 10_000
+
+Identity = tuple[str, int, int, int, int]
+"""path, size, mtime_ns, ctime_ns, inode"""
+_IDENTITY = ("path", "size", "mtime_ns", "ctime_ns", "inode")
+
+
+class Catalog:
+    """An open catalog; made by `curate.catalog.schema.open_catalog`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.models = Models(engine)
+        self.reviews = Reviews(engine)
+        self.leases = Leases(engine)
+        self.runs = Runs(engine)
+        self.rates = Rates(engine)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+    def source(self, root_uri: str, now: datetime) -> str:
+        """The id of the source at `root_uri`, which is added when it is new."""
+        with write(self._engine) as connection:
+            connection.execute(
+                insert(connection, Source)
+                .values(source_id=uuid4().hex, root_uri=root_uri, added_at=now)
+                .on_conflict_do_nothing(index_elements=[Source.root_uri])
+            )
+            found = select(Source.source_id).where(Source.root_uri == root_uri)
+            return connection.execute(found).scalar_one()
+
+    def sources(self) -> tuple[SourceRow, ...]:
+        """Every source, oldest first."""
+        rows = select(*columns(SourceRow, Source)).order_by(Source.added_at, Source.source_id)
+        with read(self._engine) as connection:
+            return made(SourceRow, connection.execute(rows))
+
+    def record_scan(self, source_id: str, now: datetime, files: int, mode: str) -> None:
+        """Note that a scan ended at `now` and saw `files`; `mode` is "events" or "poll"."""
+        with write(self._engine) as connection:
+            connection.execute(
+                update(Source)
+                .where(Source.source_id == source_id)
+                .values(last_scan_at=now, last_scan_files=files, watch_mode=mode)
+            )
+
+    def identities(self, source_id: str, policy: str) -> Iterator[Identity]:
+        """Path and stat of every file that need not be opened again.
+
+        These are all sightings of the source, and what was unreadable under the same `policy`.
+        """
+        files = select(*(getattr(Sighting, name) for name in _IDENTITY)).where(
+            Sighting.source_id == source_id
+        )
+        refused = select(*(getattr(Unreadable, name) for name in _IDENTITY)).where(
+            Unreadable.source_id == source_id, Unreadable.policy == policy
+        )
+        rows = union_all(files, refused).execution_options(yield_per=STREAM)
+        with read(self._engine) as connection:
+            for row in connection.execute(rows):
+                yield cast("Identity", tuple(row))
+
+    def add_images(self, source_id: str, images: Sequence[NewImage], now: datetime) -> int:
+        """Catalogue readable files; returns how many contents are new.
+
+        A new content is queued for every checkpoint that scores. The same again changes nothing
+        but when it was last seen.
+        """
+        with write(self._engine) as connection:
+            return sum(
+                adding.add_images(connection, source_id, piece, now) for piece in chunks(images)
+            )
+
+    def add_unreadable(self, source_id: str, rows: Sequence[NewUnreadable], now: datetime) -> None:
+        """Record files that are no readable image; one that is recorded gets the new reason."""
+        with write(self._engine) as connection:
+            for piece in chunks(rows):
+                adding.add_unreadable(connection, source_id, piece, now)
+
+    def iter_unreadable(self) -> Iterator[UnreadableRow]:
+        """Every unreadable file, by source and path."""
+        after = ("", "")
+        while rows := self._unreadable(after):
+            for _, row in rows:
+                yield row
+            after = (rows[-1][0], rows[-1][1].path)
+
+    def _unreadable(self, after: tuple[str, str]) -> list[tuple[str, UnreadableRow]]:
+        with read(self._engine) as connection:
+            return listing.unreadable_page(connection, after, PAGE)
+
+    def pending(self, checkpoint_id: str, limit: int) -> list[str]:
+        """At most `limit` images that the checkpoint has yet to score."""
+        waiting = select(Pending.sha256).where(Pending.checkpoint_id == checkpoint_id)
+        with read(self._engine) as connection:
+            return list(connection.scalars(waiting.order_by(Pending.sha256).limit(limit)))
+
+    def pending_count(self, checkpoint_id: str) -> int:
+        """How many images the checkpoint has yet to score."""
+        waiting = select(func.count()).where(Pending.checkpoint_id == checkpoint_id)
+        with read(self._engine) as connection:
+            return connection.scalar(waiting) or 0
+
+    def add_scores(self, checkpoint_id: str, rows: Sequence[NewScore], now: datetime) -> None:
+        """Keep scores and take their images off the queue, in one commit.
+
+        A score that is there already stays: the same network says the same of the same bytes.
+        """
+        common = {"checkpoint_id": checkpoint_id, "scored_at": now}
+        with write(self._engine) as connection:
+            statement = insert(connection, Score).on_conflict_do_nothing()
+            for piece in chunks(rows):
+                connection.execute(statement, [asdict(row) | common for row in piece])
+                connection.execute(
+                    delete(Pending).where(
+                        Pending.checkpoint_id == checkpoint_id,
+                        Pending.sha256.in_([row.sha256 for row in piece]),
+                    )
+                )
+
+    def list_images(
+        self, query: Query, after: Key | None = None, limit: int = PAGE, all_paths: bool = False
+    ) -> list[ImageRow]:
+        """The next `limit` images that `query` means, by (first_seen, sha256), after `after`.
+
+        Each has one row, with its first sighting; with `all_paths` one for each sighting.
+        """
+        with read(self._engine) as connection:
+            return listing.page(connection, query, after, limit, all_paths)
+
+    def iter_images(self, query: Query, all_paths: bool = False) -> Iterator[ImageRow]:
+        """Every image that `query` means, a page to a transaction."""
+        after: Key | None = None
+        while rows := self.list_images(query, after, PAGE, all_paths):
+            yield from rows
+            after = (rows[-1].first_seen, rows[-1].sha256)
+
+    def has_image(self, sha256: str) -> bool:
+        """Whether the content was ever in an inbox."""
+        with read(self._engine) as connection:
+            found = connection.scalar(select(Image.sha256).where(Image.sha256 == sha256))
+        return found is not None
+
+    def find_by_path(self, root_uri: str, path: str) -> str | None:
+        """The content last seen at an encoded path of a source; None if it was no image then."""
+        unreadable = select(Unreadable.path).where(
+            Unreadable.source_id == Sighting.source_id, Unreadable.path == Sighting.path
+        )
+        newest = (
+            select(Sighting.sha256)
+            .join(Source, Source.source_id == Sighting.source_id)
+            .where(Source.root_uri == root_uri, Sighting.path == path, ~unreadable.exists())
+            .order_by(Sighting.last_seen.desc(), Sighting.first_seen.desc())
+            .limit(1)
+        )
+        with read(self._engine) as connection:
+            return connection.scalar(newest)
+
+    def unlabeled(self) -> Iterator[str]:
+        """The content of every image on which no review stands."""
+        word = standing().where(Review.sha256 == Image.sha256)
+        rows = select(Image.sha256).where(~word.exists()).execution_options(yield_per=STREAM)
+        with read(self._engine) as connection:
+            yield from connection.scalars(rows)
+
+    def reviewed(self) -> list[tuple[str, str, str | None]]:
+        """(sha256, "id" or "ood", class name) of every image on which a review stands."""
+        with read(self._engine) as connection:
+            rows = connection.execute(standing().order_by(Review.sha256))
+            return [(row.sha256, row.verdict, row.class_name) for row in rows]
+
+    def counts(self) -> Counts:
+        """How much there is of everything, as of one moment."""
+        with read(self._engine) as connection:
+            return counts(connection)
+
+    def new_images_since(self, when: datetime) -> int:
+        """How many contents were first seen after `when`."""
+        with read(self._engine) as connection:
+            return connection.scalar(select(func.count()).where(Image.first_seen > when)) or 0
+
+    def score_sample(self, checkpoint_id: str, limit: int = STREAM) -> list[float]:
+        """Discrepancies, in [0, 2], of `limit` images; hashes are random, so is the sample."""
+        rows = select(Score.discrepancy).where(Score.checkpoint_id == checkpoint_id)
+        with read(self._engine) as connection:
+            return list(connection.scalars(rows.order_by(Score.sha256).limit(limit)))
+
+    def lowest_flagged(self, checkpoint_id: str, rate: float) -> float | None:
+        """The smallest discrepancy that the rate flags, None when it flags nothing."""
+        flagged = select(func.min(Score.discrepancy)).where(
+            Score.checkpoint_id == checkpoint_id, Score.p_value <= rate
+        )
+        with read(self._engine) as connection:
+            return connection.scalar(flagged)

@@ -1,0 +1,296 @@
+"""The rows of the catalog, typed for queries; `schema.sql` is what creates their tables.
+
+A test compares the two with Alembic on SQLite and on PostgreSQL.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Float,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from curate.catalog.columns import INODE, NANOSECONDS, UtcTime
+
+
+class Base(DeclarativeBase):
+    """Tables."""
+
+    type_annotation_map = {  # noqa: RUF012  (SQLAlchemy's own name and form)
+        str: Text(),
+        int: Integer(),
+        float: Float(),
+        bool: Boolean(),
+        datetime: UtcTime(),
+    }
+
+
+class View(DeclarativeBase):
+    """Views, in metadata of their own: Alembic would take them for tables."""
+
+    type_annotation_map = Base.type_annotation_map
+
+
+def _key() -> Mapped[Any]:
+    return mapped_column(primary_key=True, autoincrement=False)
+
+
+class SchemaVersion(Base):
+    """A version of the schema and when this catalog came to it."""
+
+    __tablename__ = "schema_version"
+    version: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    applied_at: Mapped[datetime]
+    program: Mapped[str]
+
+
+class Source(Base):
+    """A folder that images come from."""
+
+    __tablename__ = "source"
+    __table_args__ = (UniqueConstraint("root_uri", name="source_root"),)
+    source_id: Mapped[str] = _key()
+    root_uri: Mapped[str]
+    added_at: Mapped[datetime]
+    last_scan_at: Mapped[datetime | None]
+    last_scan_files: Mapped[int | None] = mapped_column(BigInteger)
+    watch_mode: Mapped[str | None]
+
+
+class Image(Base):
+    """A content that lay in an inbox."""
+
+    __tablename__ = "image"
+    __table_args__ = (Index("image_by_arrival", "first_seen", "sha256"),)
+    sha256: Mapped[str] = _key()
+    format: Mapped[str]
+    width: Mapped[int]
+    height: Mapped[int]
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    first_seen: Mapped[datetime]
+
+
+class Sighting(Base):
+    """A place where a content was seen."""
+
+    __tablename__ = "sighting"
+    __table_args__ = (
+        ForeignKeyConstraint(["source_id"], ["source.source_id"]),
+        ForeignKeyConstraint(["sha256"], ["image.sha256"]),
+        Index("sighting_by_content", "sha256"),
+    )
+    source_id: Mapped[str] = _key()
+    path: Mapped[str] = _key()
+    sha256: Mapped[str] = _key()
+    size: Mapped[int] = mapped_column(BigInteger)
+    mtime_ns: Mapped[int] = mapped_column(NANOSECONDS)
+    ctime_ns: Mapped[int] = mapped_column(NANOSECONDS)
+    inode: Mapped[int] = mapped_column(INODE)
+    first_seen: Mapped[datetime]
+    last_seen: Mapped[datetime]
+
+
+class Unreadable(Base):
+    """A file that is no readable image, with the reason."""
+
+    __tablename__ = "unreadable"
+    __table_args__ = (ForeignKeyConstraint(["source_id"], ["source.source_id"]),)
+    source_id: Mapped[str] = _key()
+    path: Mapped[str] = _key()
+    reason: Mapped[str]
+    policy: Mapped[str]
+    size: Mapped[int] = mapped_column(BigInteger)
+    mtime_ns: Mapped[int] = mapped_column(NANOSECONDS)
+    ctime_ns: Mapped[int] = mapped_column(NANOSECONDS)
+    inode: Mapped[int] = mapped_column(INODE)
+    first_seen: Mapped[datetime]
+    last_seen: Mapped[datetime]
+
+
+class Snapshot(Base):
+    """A labeled folder as it was read."""
+
+    __tablename__ = "snapshot"
+    snapshot_id: Mapped[str] = _key()
+    root: Mapped[str]
+    taken_at: Mapped[datetime]
+
+
+class LabeledImage(Base):
+    """An image of a snapshot, with its class and split."""
+
+    __tablename__ = "labeled_image"
+    __table_args__ = (ForeignKeyConstraint(["snapshot_id"], ["snapshot.snapshot_id"]),)
+    snapshot_id: Mapped[str] = _key()
+    sha256: Mapped[str] = _key()
+    class_name: Mapped[str]
+    split: Mapped[str]
+    path: Mapped[str]
+
+
+class Checkpoint(Base):
+    """A trained network."""
+
+    __tablename__ = "checkpoint"
+    __table_args__ = (
+        ForeignKeyConstraint(["parent_id"], ["checkpoint.checkpoint_id"]),
+        ForeignKeyConstraint(["snapshot_id"], ["snapshot.snapshot_id"]),
+    )
+    checkpoint_id: Mapped[str] = _key()
+    kind: Mapped[str]
+    parent_id: Mapped[str | None]
+    snapshot_id: Mapped[str]
+    backbone: Mapped[str]
+    recipe: Mapped[str]
+    created_at: Mapped[datetime]
+    figures: Mapped[str]
+
+
+class Scoring(Base):
+    """A checkpoint that every image is scored with."""
+
+    __tablename__ = "scoring"
+    __table_args__ = (ForeignKeyConstraint(["checkpoint_id"], ["checkpoint.checkpoint_id"]),)
+    checkpoint_id: Mapped[str] = _key()
+
+
+class Pending(Base):
+    """An image that a checkpoint has yet to score."""
+
+    __tablename__ = "pending"
+    __table_args__ = (
+        ForeignKeyConstraint(["checkpoint_id"], ["scoring.checkpoint_id"]),
+        ForeignKeyConstraint(["sha256"], ["image.sha256"]),
+    )
+    checkpoint_id: Mapped[str] = _key()
+    sha256: Mapped[str] = _key()
+
+
+class Activation(Base):
+    """A checkpoint put in service."""
+
+    __tablename__ = "activation"
+    __table_args__ = (ForeignKeyConstraint(["checkpoint_id"], ["checkpoint.checkpoint_id"]),)
+    role: Mapped[str] = _key()
+    seq: Mapped[int] = _key()
+    checkpoint_id: Mapped[str]
+    activated_at: Mapped[datetime]
+    reason: Mapped[str]
+
+
+class Score(Base):
+    """What a checkpoint says of an image."""
+
+    __tablename__ = "score"
+    __table_args__ = (
+        ForeignKeyConstraint(["checkpoint_id"], ["checkpoint.checkpoint_id"]),
+        ForeignKeyConstraint(["sha256"], ["image.sha256"]),
+        Index("score_by_p_value", "checkpoint_id", "p_value"),
+    )
+    checkpoint_id: Mapped[str] = _key()
+    sha256: Mapped[str] = _key()
+    discrepancy: Mapped[float]
+    msp: Mapped[float]
+    energy: Mapped[float]
+    knn: Mapped[float]
+    label: Mapped[str]
+    confidence: Mapped[float]
+    p_value: Mapped[float]
+    calibration: Mapped[str]
+    scored_at: Mapped[datetime]
+
+
+class Review(Base):
+    """A person's word on an image."""
+
+    __tablename__ = "review"
+    __table_args__ = (
+        ForeignKeyConstraint(["sha256"], ["image.sha256"]),
+        Index("review_by_step", "step"),
+        Index("review_by_reviewer", "reviewer", "step"),
+        Index("review_by_undone", "undoes"),
+    )
+    sha256: Mapped[str] = _key()
+    seq: Mapped[int] = _key()
+    verdict: Mapped[str]
+    class_name: Mapped[str | None]
+    reviewer: Mapped[str]
+    reviewed_at: Mapped[datetime]
+    step: Mapped[int]
+    undoes: Mapped[int | None]
+
+
+class FinetuneRun(Base):
+    """A fine-tune and what came of it."""
+
+    __tablename__ = "finetune_run"
+    __table_args__ = (
+        ForeignKeyConstraint(["checkpoint_id"], ["checkpoint.checkpoint_id"]),
+        Index("finetune_run_by_start", "started_at", "run_id"),
+    )
+    run_id: Mapped[str] = _key()
+    started_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    recipe: Mapped[str]
+    outcome: Mapped[str | None]
+    reason: Mapped[str | None]
+    figures: Mapped[str]
+    images: Mapped[int]
+    checkpoint_id: Mapped[str | None]
+    pid: Mapped[int]
+    host: Mapped[str]
+    process_started: Mapped[str]
+
+
+class Lease(Base):
+    """Who may do what only one may do."""
+
+    __tablename__ = "lease"
+    name: Mapped[str] = _key()
+    what: Mapped[str]
+    fence: Mapped[int] = mapped_column(BigInteger)
+    pid: Mapped[int]
+    host: Mapped[str]
+    process_started: Mapped[str]
+    acquired_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    released: Mapped[bool]
+
+
+class AlarmRate(Base):
+    """A false-alarm rate that was chosen."""
+
+    __tablename__ = "alarm_rate"
+    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    rate: Mapped[float]
+    set_at: Mapped[datetime]
+
+
+class CurrentTag(View):
+    """The tag of an image as of now, and what it is made from."""
+
+    __tablename__ = "current_tag"
+    sha256: Mapped[str] = _key()
+    tag: Mapped[str]
+    verdict: Mapped[str | None]
+    class_name: Mapped[str | None]
+    reviewed_by: Mapped[str | None]
+    reviewed_at: Mapped[datetime | None]
+    detector: Mapped[str | None]
+    score: Mapped[float | None]
+    p_value: Mapped[float | None]
+    msp: Mapped[float | None]
+    energy: Mapped[float | None]
+    knn: Mapped[float | None]
+    label: Mapped[str | None]
+    confidence: Mapped[float | None]

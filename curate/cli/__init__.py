@@ -1,0 +1,8 @@
+"""The command line: one short function per command. Reads options, calls one workflow, shows it."""
+
+from __future__ import annotations
+
+from curate.cli import handing, inbox, judging, networks, options
+from curate.cli.app import main
+
+__all__ = ["handing", "inbox", "judging", "main", "networks", "options"]

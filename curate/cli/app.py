@@ -1,0 +1,95 @@
+"""The program itself: errors become one line and an exit code, signals a clean end."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from curate import __version__, console
+from curate.errors import CurateError
+
+ORDER = [
+    "train",
+    "ingest",
+    "watch",
+    "finetune",
+    "tag",
+    "undo",
+    "list",
+    "export",
+    "rate",
+    "status",
+    "models",
+    "demo",
+]
+
+
+class Commands(TyperGroup):
+    """Every command; an error that a person can act on becomes one line and its exit code."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """In the order in which a newcomer needs them."""
+        return [name for name in ORDER if name in self.commands]
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was called."""
+        try:
+            return super().invoke(ctx)
+        except CurateError as error:
+            console.error(str(error))
+            raise typer.Exit(error.exit_code) from error
+        except MemoryError as error:
+            console.error("out of memory; try a smaller --batch-size or close other programs")
+            raise typer.Exit(1) from error
+
+
+class Stopped(BaseException):
+    """SIGINT or SIGTERM: unwinds the command; what was committed stays."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(signal_number)
+        self.exit_code = 128 + signal_number
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    context_settings={"auto_envvar_prefix": "CURATE", "help_option_names": ["-h", "--help"]},
+    help="Find the uploads that belong to none of your classes, while the inbox keeps filling.",
+)
+models_app = typer.Typer(help="List the trained networks, look at one, or switch to one.")
+app.add_typer(models_app, name="models")
+
+
+@app.callback(invoke_without_command=True)
+def _program(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and end.")] = False,
+) -> None:
+    if version:
+        console.show(__version__)
+        raise typer.Exit()
+
+
+def _stop(signal_number: int, frame: FrameType | None) -> None:
+    """The first signal ends cleanly, the second at once."""
+    signal.signal(signal_number, signal.SIG_DFL)
+    raise Stopped(signal_number)
+
+
+def main() -> None:
+    """Run `curate`; never returns."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
+    try:
+        with console.quiet_pipe():
+            app()
+    except Stopped as stopped:
+        console.note("stopped; what was done is kept")
+        sys.exit(stopped.exit_code)

@@ -1,0 +1,106 @@
+"""Commands that take images in: ingest, watch, and the demo that gives them some."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from curate import console
+from curate.cli import shown
+from curate.cli.app import app
+from curate.cli.options import Catalog, Device, Json, Null, RecipeName, Seed, Strict, names_of
+from curate.config import DecodeConfig, WatchConfig
+from curate.errors import UnreadableInputs
+from curate.images.decode import Decoder
+
+
+@app.command()
+def ingest(
+    paths: Annotated[
+        list[str], typer.Argument(help="Files and folders; - reads names from stdin.")
+    ],
+    null: Null = False,
+    device: Device = "auto",
+    strict: Strict = False,
+    as_json: Json = False,
+    catalog: Catalog = None,
+) -> None:
+    """Catalog and tag images once."""
+    from curate.ingest import ingest
+    from curate.model.device import choose_device
+    from curate.score import Scorer
+    from curate.workspace import open_workspace
+
+    chosen = choose_device(device)
+    with open_workspace(catalog, create=True) as workspace, Decoder(DecodeConfig()) as decoder:
+        with console.progress("reading") as advance:
+            ingested = ingest(workspace, list(names_of(paths, null)), decoder, advance)
+        with console.progress("scoring", ingested.images) as advance:
+            Scorer(workspace, chosen).score_active(
+                lambda done: advance(done, max(done, ingested.images))
+            )
+        shown.ingested(ingested, workspace.catalog, as_json)
+    if strict and ingested.unreadable:
+        raise UnreadableInputs(ingested.unreadable)
+
+
+@app.command()
+def watch(
+    inbox: Annotated[Path, typer.Argument(help="Folder where images arrive; only read.")],
+    once: Annotated[bool, typer.Option("--once", help="Take what is there now, then end.")] = False,
+    settle: Annotated[
+        float, typer.Option(min=0, help="Seconds a file must stay unchanged.")
+    ] = WatchConfig.settle_seconds,
+    finetune_images: Annotated[
+        int, typer.Option(min=0, help="Fine-tune after so many new images; 0: never.")
+    ] = WatchConfig.finetune_images or 0,
+    finetune_minutes: Annotated[
+        float | None, typer.Option(min=0.01, help="Fine-tune after so long, if images came.")
+    ] = None,
+    recipe: RecipeName = RecipeName.guarded,
+    poll: Annotated[bool, typer.Option("--poll", help="Scan only; use no events.")] = False,
+    device: Device = "auto",
+    as_json: Json = False,
+    catalog: Catalog = None,
+) -> None:
+    """Catalog and tag images as they arrive; fine-tune when due."""
+    from curate.model.device import choose_device
+    from curate.score import Scorer
+    from curate.watch import watch
+    from curate.workspace import open_workspace
+
+    config = WatchConfig(
+        once=once,
+        settle_seconds=settle,
+        finetune_images=finetune_images or None,
+        finetune_minutes=finetune_minutes,
+        poll=poll,
+    )
+    child = [sys.executable, "-m", "curate", "finetune", "--recipe", recipe, "--device", device]
+    with open_workspace(catalog, create=True) as workspace, Decoder(DecodeConfig()) as decoder:
+        _inherit_catalog(catalog, workspace.folder)
+        scorer = Scorer(workspace, choose_device(device))
+        watched = watch(workspace, inbox, scorer, decoder, config, child, shown.event)
+        shown.watched(watched, workspace.catalog, as_json)
+
+
+@app.command()
+def demo(
+    destination: Annotated[Path, typer.Argument(help="New folder for the pictures.")],
+    seed: Seed = 0,
+) -> None:
+    """Write a small labeled folder and an inbox of generated pictures to try everything on."""
+    from curate.demo import write_demo
+
+    with console.progress("drawing") as advance:
+        made = write_demo(destination, seed, advance)
+    shown.demo(made)
+
+
+def _inherit_catalog(catalog: str | None, folder: Path) -> None:
+    """Let the fine-tune's process find the same catalog; a URL stays off its command line."""
+    os.environ["CURATE_CATALOG"] = catalog or str(folder / "catalog.db")

@@ -1,0 +1,63 @@
+"""Commands for a person's word: tag, undo, and the false-alarm rate behind every tag."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from curate import console
+from curate.cli import shown
+from curate.cli.app import app
+from curate.cli.options import Catalog, Json, Null, Verdict, login, names_of
+
+
+@app.command()
+def tag(
+    verdict: Annotated[Verdict, typer.Argument(case_sensitive=False)],
+    paths: Annotated[list[str], typer.Argument(help="Files or SHA-256 hashes; - reads stdin.")],
+    class_name: Annotated[
+        str | None, typer.Option("--class", help="With id: which class it is.")
+    ] = None,
+    reviewer: Annotated[str | None, typer.Option(help="[default: your login name]")] = None,
+    null: Null = False,
+    catalog: Catalog = None,
+) -> None:
+    """Say what images are; a person's word stands over the model's."""
+    from curate.tagging import tag
+    from curate.workspace import open_workspace
+
+    with open_workspace(catalog, create=False) as workspace:
+        names = list(names_of(paths, null))
+        count = tag(workspace, names, verdict.value, class_name, reviewer or login())
+        console.note(f"{count} images are {verdict.value} now; `curate undo` takes it back")
+
+
+@app.command()
+def undo(
+    reviewer: Annotated[str | None, typer.Option(help="[default: your login name]")] = None,
+    catalog: Catalog = None,
+) -> None:
+    """Take back the last step of `tag`; again, the one before."""
+    from curate.tagging import undo
+    from curate.workspace import open_workspace
+
+    with open_workspace(catalog, create=False) as workspace:
+        count = undo(workspace, reviewer or login())
+        console.note(f"{count} images are as they were before" if count else "nothing to undo")
+
+
+@app.command()
+def rate(
+    rate: Annotated[str | None, typer.Argument(help="Such as 5% or 0.05.")] = None,
+    as_json: Json = False,
+    catalog: Catalog = None,
+) -> None:
+    """Show or choose the false-alarm rate that tags are made with; re-tags at once."""
+    from curate.tagging import choose_rate
+    from curate.workspace import open_workspace
+
+    with open_workspace(catalog, create=False) as workspace:
+        if rate is not None:
+            choose_rate(workspace, rate)
+        shown.rate(workspace, as_json)

@@ -1,0 +1,160 @@
+"""Commands that make networks, or choose among them: train, finetune, models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from curate import console
+from curate.cli import shown
+from curate.cli.app import app, models_app
+from curate.cli.options import Catalog, Device, Json, RecipeName, Schedule, Seed, Strict
+from curate.config import (
+    DecodeConfig,
+    FinetuneConfig,
+    GuardedRecipe,
+    PaperRecipe,
+    SplitConfig,
+    TrainConfig,
+)
+from curate.images.decode import Decoder
+
+
+@app.command()
+def train(
+    labeled: Annotated[Path, typer.Argument(help="Folder with one sub-folder of images a class.")],
+    backbone: Annotated[
+        str,
+        typer.Option(
+            help="small-resnet, densenet-bc-100-12, wrn-28-10 or a torchvision classifier."
+        ),
+    ] = TrainConfig.backbone,
+    weights: Annotated[
+        str | None, typer.Option(help="DEFAULT (torchvision's) or a safetensors file.")
+    ] = None,
+    image_size: Annotated[
+        int | None, typer.Option(min=16, max=1024, help="Pixels a side that the network sees.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the images.")] = None,
+    batch_size: Annotated[int, typer.Option(min=2)] = TrainConfig.batch_size,
+    learning_rate: Annotated[float, typer.Option(min=0)] = TrainConfig.learning_rate,
+    schedule: Schedule = Schedule.one_cycle,
+    seed: Seed = 0,
+    device: Device = "auto",
+    strict: Strict = False,
+    as_json: Json = False,
+    catalog: Catalog = None,
+) -> None:
+    """Learn the classes of a labeled folder."""
+    from curate.train import train
+    from curate.workspace import open_workspace
+
+    config = TrainConfig(
+        backbone=backbone,
+        weights=weights,
+        image_size=image_size,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        schedule=schedule.value,
+        split=SplitConfig(seed=seed, strict=strict),
+        device=device,
+        seed=seed,
+    )
+    with open_workspace(catalog, create=True) as workspace, Decoder(DecodeConfig()) as decoder:
+        with shown.Training() as tell:
+            trained = train(
+                workspace,
+                labeled,
+                config,
+                decoder,
+                tell.on_image,
+                tell.on_epoch,
+                tell.on_scored,
+            )
+        shown.trained(trained, workspace.catalog.rates.current(), as_json)
+
+
+@app.command()
+def finetune(
+    recipe: RecipeName = RecipeName.guarded,
+    learning_rate: Annotated[
+        float | None, typer.Option(min=0, help="[default: guarded 0.01, paper 0.1]")
+    ] = None,
+    updates: Annotated[
+        int | None, typer.Option(min=1, help="Guarded: at most so many. [default: 500 to 4000]")
+    ] = None,
+    epochs: Annotated[int, typer.Option(min=1, help="Paper: passes.")] = PaperRecipe.epochs,
+    margin: Annotated[float, typer.Option(min=0, help="Paper: m of Eq. 5.")] = PaperRecipe.margin,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Paper: Step A of the second head spares E.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Guarded: even where no OOD share is found.")
+    ] = False,
+    seed: Seed = 0,
+    device: Device = "auto",
+    as_json: Json = False,
+    catalog: Catalog = None,
+) -> None:
+    """Fine-tune the detector now, on what the catalog holds."""
+    from curate.finetune import finetune
+    from curate.workspace import open_workspace
+
+    chosen: GuardedRecipe | PaperRecipe
+    if recipe is RecipeName.guarded:
+        least = min(updates or GuardedRecipe.min_updates, GuardedRecipe.min_updates)
+        chosen = GuardedRecipe(
+            learning_rate=learning_rate or GuardedRecipe.learning_rate,
+            min_updates=least,
+            max_updates=updates or GuardedRecipe.max_updates,
+        )
+    else:
+        chosen = PaperRecipe(
+            epochs, margin, learning_rate or PaperRecipe.learning_rate, detach=detach
+        )
+    config = FinetuneConfig(recipe=chosen, device=device, seed=seed, force=force)
+    with open_workspace(catalog, create=False) as workspace:
+        with shown.Finetuning() as tell:
+            result = finetune(workspace, config, tell.on_update, tell.on_images)
+        shown.finetuned(result, as_json)
+
+
+@models_app.command("list")
+def list_models(as_json: Json = False, catalog: Catalog = None) -> None:
+    """Every trained network and every fine-tune, with what came of it."""
+    from curate.workspace import open_workspace
+
+    with open_workspace(catalog, create=False) as workspace:
+        shown.models(workspace, as_json)
+
+
+@models_app.command("show")
+def show_model(
+    checkpoint: Annotated[str, typer.Argument(help="The first characters of its id do.")],
+    catalog: Catalog = None,
+) -> None:
+    """Everything that is known of one network, as JSON."""
+    from curate.workspace import open_workspace
+
+    with open_workspace(catalog, create=False) as workspace:
+        shown.model(workspace, checkpoint)
+
+
+@models_app.command("use")
+def use_model(
+    checkpoint: Annotated[str, typer.Argument(help="The first characters of its id do.")],
+    device: Device = "auto",
+    catalog: Catalog = None,
+) -> None:
+    """Put an earlier network back in service: a pre-trained one in both roles."""
+    from curate.model.device import choose_device
+    from curate.score import Scorer
+    from curate.workspace import open_workspace
+
+    with open_workspace(catalog, create=False) as workspace:
+        with console.progress("scoring") as advance:
+            row = Scorer(workspace, choose_device(device)).use(checkpoint, advance)
+        console.note(f"{row.checkpoint_id[:12]} is in service")

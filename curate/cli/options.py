@@ -1,0 +1,75 @@
+"""Options that several commands share, and what stands behind them."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+Catalog = Annotated[
+    str | None,
+    typer.Option(
+        envvar="CURATE_CATALOG",
+        help="Catalog file, folder or database URL. [default: the nearest .curate]",
+        show_default=False,
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed of all random numbers.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit with 3 when an input is unreadable.")]
+Null = Annotated[bool, typer.Option("-0", "--null", help="Names end with a zero byte.")]
+QueryText = Annotated[
+    str, typer.Argument(metavar="[QUERY]", help="Such as 'tag:ood label:shirt since:2d'.")
+]
+
+
+class RecipeName(StrEnum):
+    """How to fine-tune."""
+
+    guarded = "guarded"
+    paper = "paper"
+
+
+class Schedule(StrEnum):
+    """How the learning rate runs in pre-training."""
+
+    one_cycle = "one-cycle"
+    paper = "paper"
+
+
+class Verdict(StrEnum):
+    """What a person says of an image."""
+
+    id = "id"
+    ood = "ood"
+
+
+class FormatName(StrEnum):
+    """What `export` writes."""
+
+    csv = "csv"
+    jsonl = "jsonl"
+    imagefolder = "imagefolder"
+
+
+def names_of(paths: list[str], null: bool) -> Iterator[str]:
+    """The names given, `-` standing for those on standard input; bytes survive as surrogates."""
+    for name in paths:
+        if name == "-":
+            data = sys.stdin.buffer.read()
+            yield from (os.fsdecode(n) for n in data.split(b"\0" if null else b"\n") if n)
+        else:
+            yield name
+
+
+def login() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"

@@ -1,0 +1,299 @@
+"""The only module that prints: data to standard output, everything else to standard error.
+
+Markup is never interpreted, and every text goes through `safe`: a file's name cannot colour,
+clear or reorder a terminal. Importing this costs no torch.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import PurePath
+from typing import IO, Any
+
+from rich import box
+from rich import progress as bars
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+Advance = Callable[[int, int], None]
+WIDTH, HEIGHT = 72, 8
+_EIGHTHS = " ▁▂▃▄▅▆▇█"
+_UNBOUNDED = 100_000
+_PLAIN_SECONDS = 10.0
+
+
+class _Console(Console):
+    """Leaves a closed pipe to `quiet_pipe`; rich would end with exit code 1."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+def _console(*, stderr: bool) -> Console:
+    """Made anew each time: it looks at the stream and at NO_COLOR as they are now."""
+    return _Console(stderr=stderr)
+
+
+@contextmanager
+def quiet_pipe() -> Iterator[None]:
+    """Ends with exit code 0 and no traceback when the reader of our output has gone.
+
+    Another pipe that breaks inside it counts as well: catch it where that pipe is used.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _discard(sys.stdout)
+        _discard(sys.stderr)
+        raise SystemExit(0) from None
+
+
+def _discard(stream: IO[str]) -> None:
+    """Keeps the interpreter from complaining, at its end, of what it could not write."""
+    try:
+        stream.flush()
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+def safe(name: str | bytes | PurePath) -> str:
+    r"""`name` on one line, with nothing in it that a terminal obeys.
+
+    Control, format (bidi) and odd space characters become `\x1b`, `\u202e`; a byte that is not
+    UTF-8 becomes `\xff`. Brackets stay: nothing here reads markup. `safe(safe(x)) == safe(x)`.
+    """
+    return "".join(map(_visible, os.fsdecode(name)))
+
+
+def _visible(character: str) -> str:
+    if character.isprintable():
+        return character
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:
+        code -= 0xDC00
+        return f"\\x{code:02x}"
+    if code < 0x80:
+        return repr(character)[1:-1]
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+def note(message: str) -> None:
+    """One line on standard error."""
+    _say("", "", message)
+
+
+def warn(message: str) -> None:
+    """One line on standard error, marked as a warning."""
+    _say("warning: ", "yellow", message)
+
+
+def error(message: str) -> None:
+    """One line on standard error, marked as the error that ended the run."""
+    _say("error: ", "bold red", message)
+
+
+def _say(mark: str, style: str, message: str) -> None:
+    _console(stderr=True).print(Text.assemble((mark, style), safe(message)), soft_wrap=True)
+
+
+def show(message: str) -> None:
+    """One line of data on standard output."""
+    _write(safe(message) + "\n")
+
+
+def _write(text: str) -> None:
+    """Writes to standard output; what its encoding lacks is written as an escape."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table on standard output; off a terminal no cell is folded, however wide it gets.
+
+    Columns of numbers are set right; None is shown as nothing.
+    """
+    cells = [list(row) for row in rows]
+    shown = Table(title=Text(safe(title)) if title else None, box=box.SIMPLE_HEAD)
+    shown.title_justify = "left"
+    for index, column in enumerate(columns):
+        numbers = bool(cells) and all(isinstance(row[index], int | float) for row in cells)
+        heading = Text(safe(column))
+        shown.add_column(heading, justify="right" if numbers else "left", overflow="fold")
+    for row in cells:
+        shown.add_row(*(Text("" if cell is None else safe(str(cell))) for cell in row))
+    console = _console(stderr=False)
+    if not console.is_terminal:
+        console.width = _UNBOUNDED
+    with console.capture() as drawn:
+        console.print(shown)
+    lines = (line.rstrip() for line in drawn.get().splitlines())
+    _write("".join(f"{line}\n" for line in lines if line))
+
+
+def json_document(document: object) -> None:
+    """One JSON document on standard output, in ASCII; times as ISO 8601, paths as text.
+
+    Raises ValueError for NaN and infinity, which JSON does not have.
+    """
+    _write(_json(document, indent=2) + "\n")
+
+
+def ndjson(rows: Iterable[Mapping[str, object]]) -> None:
+    """One JSON object per line on standard output, each as soon as it is there."""
+    for row in rows:
+        _write(_json(row) + "\n")
+
+
+def _json(document: object, indent: int | None = None) -> str:
+    return json.dumps(document, indent=indent, allow_nan=False, default=_plain)
+
+
+def _plain(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else os.fspath(value)
+
+
+def histogram(
+    scores: Sequence[float],
+    threshold: float | None = None,
+    title: str = "",
+    labels: tuple[str, str] = ("in-distribution", "out-of-distribution"),
+) -> None:
+    """How `scores` are spread, on standard output, at most 80 columns wide."""
+    _write("".join(f"{line}\n" for line in histogram_lines(scores, threshold, title, labels)))
+
+
+def histogram_lines(
+    scores: Sequence[float], threshold: float | None, title: str, labels: tuple[str, str]
+) -> list[str]:
+    """The lines of `histogram`: left of the `│` stand exactly the scores below the threshold."""
+    head = [safe(title)] if title else []
+    if not scores:
+        return [*head, "no scores yet"]
+    low, high = min(scores), max(scores)
+    edge = threshold if threshold is not None and low < threshold <= high else None
+    left, right = binned(scores, low if edge is None else edge)
+    tallest, wall = max(left + right), "" if edge is None else "│"
+    rows = [
+        _row(left, tallest, level) + wall + _row(right, tallest, level)
+        for level in reversed(range(HEIGHT))
+    ]
+    wide = max(len(rows[0]), 20)
+    lines = [*head, *(row.rstrip() for row in rows), f"{low:<{wide - 10}.4g}{high:>10.4g}"]
+    if edge is not None:
+        lines.append(" " * len(left) + "▲")
+    return [*lines, _sides(scores, threshold, labels)]
+
+
+def binned(scores: Sequence[float], edge: float, width: int = WIDTH) -> tuple[list[int], list[int]]:
+    """Counts below `edge` and from it on, in columns of one step that begin at the edge.
+
+    The step is the range of the scores over `width`; there may be one column more than that.
+    """
+    low, high = min(scores), max(scores)
+    step = (high - low) / width or 1.0
+    left = [0] * math.ceil((edge - low) / step)
+    right = [0] * max(math.ceil((high - edge) / step), 1)
+    for score in scores:
+        if score < edge:
+            left[len(left) - max(math.ceil((edge - score) / step), 1)] += 1
+        else:
+            right[min(math.floor((score - edge) / step), len(right) - 1)] += 1
+    return left, right
+
+
+def _row(counts: Sequence[int], tallest: int, level: int) -> str:
+    """One text row of the columns; a count above zero is never drawn as nothing."""
+    eighths = (max(round(8 * HEIGHT * count / tallest), bool(count)) for count in counts)
+    return "".join(_EIGHTHS[min(max(height - 8 * level, 0), 8)] for height in eighths)
+
+
+def _sides(scores: Sequence[float], threshold: float | None, labels: tuple[str, str]) -> str:
+    if threshold is None:
+        return f"{len(scores)} scores"
+    above = sum(score >= threshold for score in scores)
+    below, share = len(scores) - above, above / len(scores)
+    return f"{safe(labels[0])} {below} ◂ {threshold:.4g} ▸ {above} {safe(labels[1])} ({share:.1%})"
+
+
+@contextmanager
+def progress(
+    description: str, total: int | None = None, clock: Callable[[], float] = time.monotonic
+) -> Iterator[Advance]:
+    """Yields `advance(done, total)`, which shows how far the work is, on standard error.
+
+    A bar with rate and remaining time on a terminal; elsewhere a plain line every ten seconds
+    at most, and one at the end.
+    """
+    console = _console(stderr=True)
+    if not console.is_terminal:
+        lines = _PlainProgress(description, total, clock)
+        try:
+            yield lines.advance
+        finally:
+            lines.end()
+        return
+    name = bars.TextColumn("{task.description}", markup=False)
+    columns = (
+        name,
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        _Rate(),
+        bars.TimeRemainingColumn(),
+    )
+    with bars.Progress(*columns, console=console, redirect_stdout=False) as bar:
+        task = bar.add_task(safe(description), total=total)
+
+        def advance(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield advance
+
+
+class _Rate(bars.ProgressColumn):
+    """Steps per second."""
+
+    def render(self, task: bars.Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:.1f}/s" if speed else "")
+
+
+class _PlainProgress:
+    """Progress as lines of a log: one every ten seconds at most, and one at the end."""
+
+    def __init__(self, description: str, total: int | None, clock: Callable[[], float]) -> None:
+        self._description, self._clock = description, clock
+        self._start = self._last = clock()
+        self._done, self._total = 0, total or 0
+
+    def advance(self, done: int, total: int) -> None:
+        self._done, self._total = done, total
+        now = self._clock()
+        if now - self._last >= _PLAIN_SECONDS and done < total:
+            self._last = now
+            rate = done / (now - self._start)
+            left = f", {_duration((total - done) / rate)} left" if rate else ""
+            self._line(f"{done} of {total} ({done / total:.0%}), {rate:.1f}/s{left}")
+
+    def end(self) -> None:
+        """The last line, also where the work broke off: how far it came and how long it took."""
+        took = self._clock() - self._start
+        rate = f", {self._done / took:.1f}/s" if took > 0 else ""
+        self._line(f"{self._done} of {self._total} in {_duration(took)}{rate}")
+
+    def _line(self, text: str) -> None:
+        note(f"{self._description}: {text}")
+
+
+def _duration(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))

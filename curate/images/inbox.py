@@ -1,0 +1,166 @@
+"""Which files lie in an inbox, and which of them are settled. Nothing is opened here.
+
+The scan is the truth; a file counts as settled when its stat has been quiet for a while.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from curate.errors import InboxError
+from curate.images.decode import FileStat
+
+_TEMPORARY_SUFFIXES = (
+    "~",
+    ".part",
+    ".partial",
+    ".filepart",
+    ".crdownload",
+    ".download",
+    ".tmp",
+    ".temp",
+    ".swp",
+)
+_NOT_UPLOADS = {
+    "thumbs.db",
+    "ehthumbs.db",
+    "desktop.ini",
+    "@eadir",
+    "#recycle",
+    "$recycle.bin",
+    "system volume information",
+    "lost+found",
+    "__macosx",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class InboxFile:
+    """A regular file below an inbox, as one scan saw it; `path` is absolute if the root is."""
+
+    path: Path
+    stat: FileStat
+    device: int
+
+
+def ignored(name: bytes | str) -> bool:
+    """Whether a file or folder of this name is hidden, temporary or some tool's own."""
+    text = os.fsdecode(name).lower()
+    return (
+        text.startswith((".", "~$")) or text.endswith(_TEMPORARY_SUFFIXES) or text in _NOT_UPLOADS
+    )
+
+
+def check_inbox(root: Path, catalog_folder: Path | None) -> None:
+    """Raise InboxError unless `root` is a readable folder apart from the catalog's."""
+    try:
+        with os.scandir(root):
+            pass
+    except FileNotFoundError as error:
+        raise InboxError(root, "no such folder; make it, or check the spelling") from error
+    except NotADirectoryError as error:
+        raise InboxError(root, "a file; give the folder that images arrive in") from error
+    except OSError as error:
+        raise InboxError(root, f"cannot be read ({error.strerror}); check its mode") from error
+    if catalog_folder is not None:
+        _check_apart(root, catalog_folder)
+
+
+def _check_apart(root: Path, catalog_folder: Path) -> None:
+    inbox, catalog = root.resolve(), catalog_folder.resolve()
+    if inbox.is_relative_to(catalog):
+        raise InboxError(root, "it lies in the catalog's own folder; choose another place")
+    if catalog.is_relative_to(inbox) and not any(map(ignored, catalog.relative_to(inbox).parts)):
+        raise InboxError(root, f"it holds the catalog {str(catalog)!r}; move one out of the other")
+
+
+def scan(
+    root: Path,
+    *,
+    exclude: Collection[Path] = (),
+    on_error: Callable[[Path, OSError], None] | None = None,
+) -> Iterator[InboxFile]:
+    """Every regular file below `root` whose name is not `ignored`, whatever its suffix.
+
+    Links are not followed; links, pipes, sockets, devices and the folders in `exclude` are passed
+    over. A folder that cannot be read is handed to `on_error` and passed over.
+    """
+    left_out, folders = {os.fspath(path) for path in exclude}, [os.fspath(root)]
+    while folders:
+        folder = folders.pop()
+        try:
+            entries = os.scandir(folder)
+        except OSError as error:
+            if on_error is not None:
+                on_error(Path(folder), error)
+            continue
+        with entries:
+            for entry in entries:
+                if ignored(entry.name):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    folders += () if entry.path in left_out else (entry.path,)
+                elif entry.is_file(follow_symlinks=False):
+                    yield from _seen(Path(entry.path))
+
+
+def restat(files: Iterable[InboxFile]) -> Iterator[InboxFile]:
+    """The same files as they are now; those that are gone, or no files any more, left out."""
+    for file in files:
+        yield from _seen(file.path)
+
+
+def _seen(path: Path) -> Iterator[InboxFile]:
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return
+    if stat.S_ISREG(status.st_mode):
+        yield InboxFile(path, FileStat.of(status), status.st_dev)
+
+
+class StabilityTracker:
+    """Files that are still settling: quiet means the same stat, `settle_seconds` apart.
+
+    `now` is monotonic time in seconds, passed in.
+    """
+
+    def __init__(self, settle_seconds: float) -> None:
+        self._settle_seconds = settle_seconds
+        self._files: dict[Path, tuple[InboxFile, float]] = {}
+
+    def observe(self, file: InboxFile, now: float) -> None:
+        """Note how a file looks; its time starts anew when that has changed."""
+        known = self._files.get(file.path)
+        if known is None or known[0] != file:
+            self._files[file.path] = (file, now)
+
+    def due(self, now: float) -> list[InboxFile]:
+        """The files whose time is over; observe them anew (`restat`) before taking `settled`."""
+        return [file for file, since in self._files.values() if now - since >= self._settle_seconds]
+
+    def settled(self, now: float) -> list[InboxFile]:
+        """The files that have stayed the same for the settle time; they are forgotten."""
+        quiet = self.due(now)
+        for file in quiet:
+            del self._files[file.path]
+        return quiet
+
+    def waiting(self) -> int:
+        """How many files are still settling."""
+        return len(self._files)
+
+    def retain(self, seen: Collection[Path]) -> None:
+        """Forget the files that the latest scan of everything no longer saw."""
+        for path in self._files.keys() - set(seen):
+            del self._files[path]
+
+    def next_due(self, now: float) -> float | None:
+        """When the next file may be settled, on the clock of `now`; None when none waits."""
+        if not self._files:
+            return None
+        return max(now, min(since for _, since in self._files.values()) + self._settle_seconds)

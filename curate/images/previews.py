@@ -1,0 +1,116 @@
+"""The previews, by content hash, in an SQLite file of their own: one fsync per batch.
+
+They are data, not a cache: originals get rotated away, previews stay.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+from curate.errors import StorageError
+
+CHUNK = 500
+_TABLE = "CREATE TABLE IF NOT EXISTS previews (sha256 TEXT PRIMARY KEY, bytes BLOB NOT NULL)"
+_ADD = "INSERT INTO previews (sha256, bytes) VALUES (?, ?) ON CONFLICT (sha256) DO NOTHING"
+_GET = "SELECT sha256, bytes FROM previews WHERE sha256 IN (SELECT value FROM json_each(?))"
+_HAS = "SELECT 1 FROM previews WHERE sha256 = ?"
+
+
+class Previews:
+    """Encoded previews by SHA-256; for any number of threads and processes at once.
+
+    Every method raises StorageError when the file cannot be used.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path, self._connection = path, connection
+        self._lock = threading.RLock()
+
+    @classmethod
+    def open(cls, path: Path) -> Previews:
+        """Open the file at `path`, making it where there is none."""
+        with _storage(path):
+            connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            try:
+                for pragma in (
+                    "busy_timeout = 30000",
+                    "journal_mode = WAL",
+                    "synchronous = FULL",
+                    "trusted_schema = OFF",
+                ):
+                    connection.execute(f"PRAGMA {pragma}")
+                connection.execute(_TABLE)
+            except BaseException:
+                connection.close()
+                raise
+        return cls(path, connection)
+
+    def __enter__(self) -> Previews:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._connection.close()
+
+    def add(self, items: Iterable[tuple[str, bytes]]) -> None:
+        """Keep (sha256, preview) pairs in one transaction; hashes already there stay as they are.
+
+        When it returns, they are on the disk.
+        """
+        rows = list(items)
+        if not rows:
+            return
+        with self._using() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                connection.executemany(_ADD, rows)
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def get_many(self, hashes: Sequence[str]) -> dict[str, bytes]:
+        """The previews of those `hashes` that are there."""
+        found: dict[str, bytes] = {}
+        for start in range(0, len(hashes), CHUNK):
+            wanted = json.dumps(list(hashes[start : start + CHUNK]))
+            with self._using() as connection:
+                found.update(connection.execute(_GET, (wanted,)))
+        return found
+
+    def get(self, sha256: str) -> bytes | None:
+        """The preview of one image, or None."""
+        return self.get_many([sha256]).get(sha256)
+
+    def __contains__(self, sha256: object) -> bool:
+        with self._using() as connection:
+            return connection.execute(_HAS, (sha256,)).fetchone() is not None
+
+    @contextmanager
+    def _using(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, _storage(self.path):
+            yield self._connection
+
+
+@contextmanager
+def _storage(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StorageError(path, f"the previews cannot be used: {error}") from error

@@ -1,0 +1,187 @@
+"""The decode worker: opens untrusted files under limits of its own; one answer per request.
+
+`python -m curate.images.worker CONFIG` reads framed paths from standard input and ends with it.
+Whatever a file does to Pillow, the answer is a preview or a reason.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import signal
+import stat
+import sys
+from contextlib import suppress
+from typing import IO
+
+from PIL import Image, UnidentifiedImageError
+
+from curate.config import DecodeConfig
+from curate.images import pixels
+from curate.images.containers import Refused
+from curate.images.frames import Header, receive, send
+
+_FLAGS = (
+    os.O_RDONLY
+    | getattr(os, "O_BINARY", 0)
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+)
+_GONE = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE, errno.ELOOP)
+_NOT_FILES = {
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFBLK: "a device",
+    stat.S_IFCHR: "a device",
+}
+_OPEN_FILES = 16
+Answer = tuple[Header, bytes]
+
+
+def main() -> None:
+    """Answer requests until standard input ends, which it does when the program does."""
+    config = DecodeConfig(**json.loads(sys.argv[1]))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the program to act on
+    pixels.prepare(config)
+    answers = _own_standard_output()
+    _limit(config)
+    send(answers, {"kind": "ready"})
+    with suppress(EOFError, BrokenPipeError):
+        while True:
+            _, path = receive(sys.stdin.buffer)
+            _self_destruct(2 * config.seconds + 5)
+            send(answers, *look_at(path, config))
+            _self_destruct(0)
+
+
+def _own_standard_output() -> IO[bytes]:
+    """Standard output for answers alone: what a library prints must not get among them."""
+    answers = os.fdopen(os.dup(1), "wb")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+    return answers
+
+
+def _limit(config: DecodeConfig) -> None:
+    """Limit memory, and forbid writing files; where the operating system knows such limits."""
+    try:
+        import resource
+    except ImportError:
+        return
+    limits = (
+        ("RLIMIT_AS", config.memory_bytes),
+        ("RLIMIT_FSIZE", 0),
+        ("RLIMIT_CORE", 0),
+        ("RLIMIT_NOFILE", _OPEN_FILES),
+    )
+    for name, value in limits:
+        with suppress(AttributeError, ValueError, OSError):
+            resource.setrlimit(getattr(resource, name), (value, value))
+
+
+def _self_destruct(seconds: float) -> None:
+    """End this process after `seconds` should nobody be left to do it; 0 takes it back."""
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
+def look_at(path: bytes, config: DecodeConfig) -> Answer:
+    """Open the file, read it whole and decode it; the answer's header says how that went."""
+    try:
+        found = os.lstat(path)
+        if not stat.S_ISREG(found.st_mode):
+            return _unreadable(_NOT_FILES.get(stat.S_IFMT(found.st_mode), "no file"), found)
+        file = os.open(path, _FLAGS)
+    except OSError as error:
+        return _not_opened(path, error)
+    try:
+        return _look_into(file, config)
+    except OSError as error:
+        # No stat: a failing disk may do better at the next scan.
+        return _unreadable(f"cannot be read: {error.strerror}", None)
+    finally:
+        os.close(file)
+
+
+def _look_into(file: int, config: DecodeConfig) -> Answer:
+    found = os.fstat(file)
+    if not stat.S_ISREG(found.st_mode):
+        return _passing("it was replaced while it was opened")
+    if not found.st_size:
+        return _unreadable("an empty file", found)
+    if found.st_size > config.max_bytes:
+        return _unreadable(f"{found.st_size:,} bytes; at most {config.max_bytes:,}", found)
+    data = _read(file, found.st_size + 1)
+    if len(data) != found.st_size or _identity(os.fstat(file)) != _identity(found):
+        return _passing("it changed while it was read")
+    return _decoded(data, found, config)
+
+
+def _read(file: int, count: int) -> bytes:
+    with open(file, "rb", buffering=0, closefd=False) as stream:
+        parts = []
+        while count > 0 and (part := stream.read(count)):
+            parts.append(part)
+            count -= len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _decoded(data: bytes, found: os.stat_result, config: DecodeConfig) -> Answer:
+    try:
+        picture = pixels.decode(data, config)
+    except Exception as error:  # whatever bytes can do to a decoder
+        return _unreadable(_reason(error, config), found)
+    header: Header = {
+        "kind": "image",
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "format": picture.format,
+        "width": picture.width,
+        "height": picture.height,
+        "stat": _identity(found),
+    }
+    return header, picture.preview
+
+
+def _reason(error: Exception, config: DecodeConfig) -> str:
+    match error:
+        case Refused():
+            return str(error)
+        case MemoryError():
+            return f"needs more than {config.memory_bytes // 1_000_000:,} MB of memory"
+        case Image.DecompressionBombError() | Image.DecompressionBombWarning():
+            return f"more than {config.max_pixels:,} pixels"
+        case UnidentifiedImageError():
+            return "damaged: its header makes no sense"
+    text = "".join(c if c.isprintable() else "?" for c in str(error)[:200])
+    return f"damaged: {text or type(error).__name__}"
+
+
+def _not_opened(path: bytes, error: OSError) -> Answer:
+    if error.errno in _GONE:
+        return _passing("it vanished")
+    refused = error.errno in (errno.EACCES, errno.EPERM)
+    with suppress(OSError):
+        return _unreadable(f"cannot be read: {error.strerror}", os.lstat(path) if refused else None)
+    return _unreadable(f"cannot be read: {error.strerror}", None)
+
+
+def _unreadable(reason: str, found: os.stat_result | None) -> Answer:
+    return {"kind": "unreadable", "reason": reason, "stat": found and _identity(found)}, b""
+
+
+def _passing(reason: str) -> Answer:
+    return {"kind": "passing", "reason": reason}, b""
+
+
+def _identity(found: os.stat_result) -> list[int]:
+    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+
+
+if __name__ == "__main__":
+    main()

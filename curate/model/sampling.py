@@ -1,0 +1,46 @@
+"""Which images a training step sees, as a function of its number alone: runs can be resumed."""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+
+
+class Stream:
+    """Indices of endless passes over `length` items, each pass in a new order.
+
+    The same position always gives the same index, whatever was asked for before.
+    """
+
+    def __init__(self, length: int, seed: int) -> None:
+        self._length, self._seed = length, seed
+        self._orders: dict[int, torch.Tensor] = {}
+
+    def take(self, start: int, count: int) -> torch.Tensor:
+        """Indices (count,) at the positions start, ..., start + count - 1."""
+        positions = torch.arange(start, start + count)
+        passes = positions // self._length
+        self._orders = {number: self._order(number) for number in sorted(set(passes.tolist()))}
+        parts = [
+            order[positions[passes == number] % self._length]
+            for number, order in self._orders.items()
+        ]
+        return torch.cat(parts)
+
+    def _order(self, number: int) -> torch.Tensor:
+        known = self._orders.get(number)
+        return (
+            known
+            if known is not None
+            else torch.randperm(self._length, generator=step_generator(self._seed, number))
+        )
+
+
+def step_generator(seed: int, step: int) -> torch.Generator:
+    """The random numbers of one step, on the CPU.
+
+    Both numbers are hashed together, for the generator heeds only 32 bits of its seed.
+    """
+    digest = hashlib.sha256(f"{seed} {step}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:4], "big"))

@@ -1,0 +1,126 @@
+"""Scores for images that have none: the queue, one forward pass, one commit a batch.
+
+A checkpoint goes into service only after it has scored everything, so that no image is ever
+without a tag.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+import torch
+
+from curate.catalog.models import CheckpointRow
+from curate.catalog.store import NewScore
+from curate.images.transforms import load_pixels
+from curate.model import checkpoint as checkpoints
+from curate.model.calibration import p_values
+from curate.model.checkpoint import Checkpoint
+from curate.model.inference import predict
+from curate.model.network import TwoHeadNetwork
+from curate.model.scores import Scores
+from curate.workspace import Workspace
+
+ROLES = ("classifier", "detector")
+BATCH = 500
+
+
+class Scorer:
+    """Scores pending images with the checkpoints of a workspace; keeps the loaded ones at hand."""
+
+    def __init__(self, workspace: Workspace, device: torch.device) -> None:
+        self._workspace = workspace
+        self._device = device
+        self._loaded: dict[str, tuple[Checkpoint, TwoHeadNetwork, torch.Tensor]] = {}
+
+    def score_active(self, on_images: Callable[[int], None] = lambda _: None) -> int:
+        """Score what is pending for the active checkpoints; returns how many scores were made."""
+        models = self._workspace.catalog.models
+        active = {models.active(role) for role in ROLES} - {None}
+        self._loaded = {name: kept for name, kept in self._loaded.items() if name in active}
+        return sum(self.score(name, on_images) for name in sorted(filter(None, active)))
+
+    def score(self, checkpoint_id: str, on_images: Callable[[int], None] = lambda _: None) -> int:
+        """Score everything that is pending for one checkpoint."""
+        catalog, done = self._workspace.catalog, 0
+        while hashes := catalog.pending(checkpoint_id, BATCH):
+            catalog.add_scores(checkpoint_id, self._rows(checkpoint_id, hashes), datetime.now(UTC))
+            done += len(hashes)
+            on_images(done)
+        return done
+
+    def put_in_service(
+        self,
+        checkpoint_id: str,
+        roles: Sequence[str],
+        reason: str,
+        fence: tuple[str, int] | None = None,
+        on_images: Callable[[int, int], None] = lambda done, total: None,
+    ) -> None:
+        """Score everything with a checkpoint, then switch `roles` to it in one commit.
+
+        Images that arrive meanwhile are scored too before the switch. `fence` names the lease
+        under which this is done; raises HeldByAnother when it has passed on.
+        """
+        models = self._workspace.catalog.models
+        total = models.begin_scoring(checkpoint_id)
+        while True:
+            self.score(checkpoint_id, lambda done: on_images(done, max(done, total)))
+            if models.activate(roles, checkpoint_id, reason, datetime.now(UTC), fence):
+                return
+
+    def use(
+        self, prefix: str, on_images: Callable[[int, int], None] = lambda done, total: None
+    ) -> CheckpointRow:
+        """Put the checkpoint whose id begins with `prefix` back in service.
+
+        A pre-trained one serves in both roles; a fine-tuned one detects, and its parent names the
+        classes.
+        """
+        models = self._workspace.catalog.models
+        row = models.get(prefix)
+        parent = row.parent_id or row.checkpoint_id
+        for role, checkpoint_id in (("classifier", parent), ("detector", row.checkpoint_id)):
+            if models.active(role) != checkpoint_id:
+                self.put_in_service(checkpoint_id, [role], "chosen by hand", on_images=on_images)
+        return row
+
+    def _rows(self, checkpoint_id: str, hashes: Sequence[str]) -> list[NewScore]:
+        made, network, bank = self._load(checkpoint_id)
+        pixels = load_pixels(self._workspace.previews, hashes, made.image_size)
+        return score_rows(made, hashes, predict(network, pixels, self._device, bank=bank))
+
+    def _load(self, checkpoint_id: str) -> tuple[Checkpoint, TwoHeadNetwork, torch.Tensor]:
+        if checkpoint_id not in self._loaded:
+            self._loaded[checkpoint_id] = checkpoints.load(
+                self._workspace.checkpoints / checkpoint_id
+            )
+        return self._loaded[checkpoint_id]
+
+
+def score_rows(made: Checkpoint, hashes: Sequence[str], scores: Scores) -> list[NewScore]:
+    """The catalog's rows for `scores` of the images `hashes`, each with its p-value.
+
+    An image that was in the fine-tune's pool is read against the canaries, which were treated as
+    it was; any other against the calibration images that were held out.
+    """
+    read_against = ["canary" if name in made.pool else "held_out" for name in hashes]
+    p = {
+        name: p_values(scores.discrepancy, torch.tensor(made.calibration[name]))
+        for name in set(read_against)
+    }
+    return [
+        NewScore(
+            sha256=name,
+            discrepancy=float(scores.discrepancy[i]),
+            msp=float(scores.msp[i]),
+            energy=float(scores.energy[i]),
+            knn=float(scores.knn[i]),
+            label=made.classes[int(scores.label[i])],
+            confidence=float(scores.confidence[i]),
+            p_value=float(p[against][i]),
+            calibration=against,
+        )
+        for i, (name, against) in enumerate(zip(hashes, read_against, strict=True))
+    ]

@@ -1,0 +1,70 @@
+"""A person's word: reviews, their undo, and the false-alarm rate that stands behind every tag."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from curate.errors import UsageError
+from curate.images.paths import encode, root_uri
+from curate.workspace import Workspace
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def tag(
+    workspace: Workspace,
+    names: Sequence[str],
+    verdict: str,
+    class_name: str | None,
+    reviewer: str,
+) -> int:
+    """Record `verdict` for the images that `names` (paths or SHA-256) mean, as one step.
+
+    Returns how many images it was. Raises UsageError, and records nothing, when a name is not in
+    the catalog or a class is given to an OOD image.
+    """
+    if class_name is not None and verdict != "id":
+        raise UsageError("--class says which of our classes an image is; leave it out with ood")
+    images = {name: image_of(workspace, name) for name in names}
+    unknown = [name for name, sha256 in images.items() if sha256 is None]
+    if unknown:
+        raise UsageError(
+            f"{len(unknown)} names are not in the catalog, the first is {unknown[0]!r}; nothing "
+            "was tagged. `curate list` shows what is there"
+        )
+    hashes = dict.fromkeys(sha256 for sha256 in images.values() if sha256)
+    rows = [(sha256, verdict, class_name) for sha256 in hashes]
+    workspace.catalog.reviews.add(rows, reviewer, datetime.now(UTC))
+    return len(hashes)
+
+
+def undo(workspace: Workspace, reviewer: str) -> int:
+    """Take back the reviewer's last step that still stands; returns how many images it held."""
+    return workspace.catalog.reviews.undo(reviewer, datetime.now(UTC))
+
+
+def image_of(workspace: Workspace, name: str) -> str | None:
+    """The content that a path or a SHA-256 stands for, None when the catalog has none."""
+    if _SHA256.fullmatch(name):
+        return name if workspace.catalog.has_image(name) else None
+    path = Path(name).absolute()
+    for root in path.parents:
+        sha256 = workspace.catalog.find_by_path(root_uri(root), encode(path.relative_to(root)))
+        if sha256:
+            return sha256
+    return None
+
+
+def choose_rate(workspace: Workspace, text: str) -> float:
+    """Set the false-alarm rate from "5%" or "0.05"; every tag follows at once."""
+    try:
+        rate = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate <= 0.5:
+        raise UsageError(f"{text!r} is no rate; give a share above 0 and up to 50%, such as 5%")
+    workspace.catalog.rates.set(rate, datetime.now(UTC))
+    return rate

@@ -1,0 +1,145 @@
+"""What one project keeps on disk, opened together: catalog, previews, checkpoints.
+
+`.curate/` in the working directory or above it, or wherever `--catalog` points.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from curate.catalog.schema import find_catalog, open_catalog
+from curate.catalog.store import Catalog
+from curate.errors import NoCatalog, StorageError
+from curate.images.previews import Previews
+
+FOLDER = ".curate"
+LEASE_SECONDS = 600
+_TEMPORARY = re.compile(r"\.tmp-(?P<host>.+)-(?P<pid>\d+)(-|$)")
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The open stores of one project; `folder` holds everything but a catalog at a URL."""
+
+    folder: Path
+    catalog: Catalog
+    previews: Previews
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where checkpoint directories lie."""
+        return self.folder / "checkpoints"
+
+    @property
+    def progress(self) -> Path:
+        """Where interrupted training resumes from."""
+        return self.folder / "progress"
+
+
+@contextmanager
+def open_workspace(place: str | None, *, create: bool) -> Iterator[Workspace]:
+    """Open the catalog at `place` (path, URL or None for the nearest `.curate`).
+
+    Raises NoCatalog where there is none and `create` is false, StorageError where it cannot be
+    used. Temporary files of processes that are gone are swept on the way in.
+    """
+    folder, address = locate(place, create=create)
+    if create:
+        _make(folder)
+    catalog = open_catalog(address, create=create)
+    try:
+        with Previews.open(folder / "previews.db") as previews:
+            _sweep(folder)
+            yield Workspace(folder, catalog, previews)
+    finally:
+        catalog.close()
+
+
+class Lease:
+    """A lease that this process holds; `fence` proves it at the moment of a switch."""
+
+    def __init__(self, workspace: Workspace, name: str, what: str) -> None:
+        self._leases, self._name = workspace.catalog.leases, name
+        self._renewed = datetime.now(UTC)
+        self.fence = self._leases.acquire(
+            name, what, os.getpid(), socket.gethostname(), self._renewed, LEASE_SECONDS
+        )
+
+    def renew(self) -> None:
+        """Keep the lease; raises HeldByAnother when it has passed on. Cheap to call often."""
+        now = datetime.now(UTC)
+        if (now - self._renewed).total_seconds() >= LEASE_SECONDS / 20:
+            self._leases.renew(self._name, self.fence, now, LEASE_SECONDS)
+            self._renewed = now
+
+    def release(self) -> None:
+        """Give the lease back."""
+        self._leases.release(self._name, self.fence)
+
+
+@contextmanager
+def hold(workspace: Workspace, name: str, what: str) -> Iterator[Lease]:
+    """Hold the lease `name` on `what`; raises HeldByAnother while another process does."""
+    lease = Lease(workspace, name, what)
+    try:
+        yield lease
+    finally:
+        lease.release()
+
+
+def locate(place: str | None, *, create: bool) -> tuple[Path, Path | str]:
+    """The folder and the catalog's address that `place` means, without opening either."""
+    if place is None or "://" in place:
+        folder = _nearest() or Path.cwd() / FOLDER
+        if not folder.is_dir() and not create:
+            raise NoCatalog(str(place or folder))
+        return folder, place or folder / "catalog.db"
+    path = Path(place).absolute()
+    path = path / "catalog.db" if path.is_dir() or not path.suffix else path
+    return path.parent, path
+
+
+def _nearest() -> Path | None:
+    try:
+        return find_catalog(Path.cwd()).parent
+    except NoCatalog:
+        return None
+
+
+def _make(folder: Path) -> None:
+    try:
+        (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+        (folder / "progress").mkdir(exist_ok=True)
+    except OSError as error:
+        raise StorageError(folder, f"{error.strerror}; choose another place with --catalog") from (
+            error
+        )
+
+
+def _sweep(folder: Path) -> None:
+    """Remove the temporary files below `folder` whose makers, on this host, are dead."""
+    for path in [*folder.glob("*.tmp-*"), *folder.glob("*/*.tmp-*")]:
+        made = _TEMPORARY.search(path.name)
+        if made and made["host"] == socket.gethostname() and not _alive(int(made["pid"])):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

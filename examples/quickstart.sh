@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# The whole loop on generated pictures: makes an environment, installs curate, draws a labeled
+# folder and an inbox, trains, watches once, fine-tunes, exports. Run it as often as you like.
+# CURATE_QUICKSTART says where it works (default .quickstart); CURATE_VENV: see environment.sh.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=tests/environment.sh
+source tests/environment.sh
+enter_environment
+
+work=${CURATE_QUICKSTART:-.quickstart}
+mkdir -p "$work"
+cd "$work"
+rm -rf .curate flagged.csv
+
+step() {
+    printf '\n$ %s\n' "$*"
+    "$@"
+}
+
+step curate demo pictures
+step curate train pictures/labeled --image-size 32 --epochs 25
+step curate watch pictures/inbox --once
+step curate finetune --updates 300
+step curate status
+step curate export flagged.csv --ood-only
+step head -n 4 flagged.csv

@@ -1,0 +1,56 @@
+"""What the tests of the catalog are made of: moments, hashes, images and scores by number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+
+from curate.catalog.store import NewImage, NewScore
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+ROOT = "file:///in/box"
+Place = Path | str
+AddCheckpoint = Callable[..., str]
+
+
+def name_of(number: int | str) -> str:
+    """A SHA-256 that a number stands for."""
+    return sha256(str(number).encode()).hexdigest()
+
+
+def image(number: int, path: str | None = None, **values: int) -> NewImage:
+    """An image whose content is `number`."""
+    stat = {"mtime_ns": 1, "ctime_ns": 2, "inode": 3} | values
+    return NewImage(
+        path=path or f"{number}.jpg",
+        sha256=name_of(number),
+        format="JPEG",
+        width=640,
+        height=480,
+        bytes=1_000 + number,
+        **stat,
+    )
+
+
+def score(
+    number: int, p_value: float = 0.5, label: str = "shirt", discrepancy: float = 0.25
+) -> NewScore:
+    """A score of the image `number`."""
+    return NewScore(
+        sha256=name_of(number),
+        discrepancy=discrepancy,
+        msp=0.125,
+        energy=-3.5,
+        knn=0.75,
+        label=label,
+        confidence=0.875,
+        p_value=p_value,
+        calibration="held_out",
+    )
+
+
+def after(**age: float) -> datetime:
+    """A moment after NOW."""
+    return NOW + timedelta(**age)

@@ -1,0 +1,231 @@
+"""Transactions: whole or nothing, one state to a reader, and writers that wait for each other."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from curate.catalog import engine as engines
+from curate.catalog.engine import chunks, make_engine, read, write
+from curate.catalog.listing import statement
+from curate.catalog.query import Query
+from curate.catalog.schema import open_catalog
+from curate.errors import StorageError
+
+from .cases import NOW, Place, image
+
+
+@pytest.fixture
+def engine(place: Place) -> Iterator[Engine]:
+    """An engine on a table with the number 0."""
+    made = make_engine(place)
+    with write(made) as connection:
+        connection.execute(text("CREATE TABLE counter (value INTEGER NOT NULL)"))
+        connection.execute(text("INSERT INTO counter VALUES (0)"))
+    yield made
+    made.dispose()
+
+
+def value(connection: Connection) -> int:
+    return int(connection.execute(text("SELECT value FROM counter")).scalar_one())
+
+
+def test_every_connection_to_sqlite_is_set_up_alike(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path / "a ?#%b.db")
+    with read(engine) as one, read(engine) as two:
+        for connection in (one, two):
+            found = {
+                name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
+                for name in (
+                    "journal_mode",
+                    "synchronous",
+                    "foreign_keys",
+                    "busy_timeout",
+                    "trusted_schema",
+                )
+            }
+            assert found == {
+                "journal_mode": "wal",
+                "synchronous": 2,
+                "foreign_keys": 1,
+                "busy_timeout": 30_000,
+                "trusted_schema": 0,
+            }
+            raw = connection.connection.driver_connection
+            assert isinstance(raw, sqlite3.Connection)
+            assert raw.isolation_level is None
+            assert raw.in_transaction
+    engine.dispose()
+    assert (tmp_path / "a ?#%b.db").is_file()
+
+
+def test_tables_go_back_with_their_transaction(engine: Engine) -> None:
+    with pytest.raises(RuntimeError, match="changed my mind"), write(engine) as connection:
+        connection.execute(text("CREATE TABLE other (value INTEGER NOT NULL)"))
+        connection.execute(text("UPDATE counter SET value = 1"))
+        raise RuntimeError("changed my mind")
+    with read(engine) as connection:
+        assert inspect(connection).get_table_names() == ["counter"]
+        assert value(connection) == 0
+
+
+def test_a_reader_sees_one_state(engine: Engine) -> None:
+    with read(engine) as reader:
+        assert value(reader) == 0
+        with write(engine) as writer:
+            writer.execute(text("UPDATE counter SET value = 1"))
+        assert value(reader) == 0
+    with read(engine) as reader:
+        assert value(reader) == 1
+
+
+def test_a_writer_holds_the_place_from_its_first_moment(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "PATIENCE_SECONDS", 0.0)
+    with write(engine), pytest.raises((StorageError, DBAPIError)) as caught, engine.connect() as c:
+        if engine.dialect.name == "sqlite":
+            c.exec_driver_sql("PRAGMA busy_timeout=1")
+            c.rollback()
+            with engines.storage_errors(engine):
+                c.execution_options(curate_writing=True).begin()
+        else:
+            c.execute(text("SET lock_timeout = 1"))
+            c.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": engines._WRITERS})
+    assert "another process" in str(caught.value) or "lock timeout" in str(caught.value)
+
+
+COUNT = """
+import sys
+from pathlib import Path
+from sqlalchemy import text
+from curate.catalog.engine import make_engine, read, write
+engine = make_engine(sys.argv[1] if "://" in sys.argv[1] else Path(sys.argv[1]))
+for _ in range(int(sys.argv[2])):
+    with write(engine) as connection:
+        found = connection.execute(text("SELECT value FROM counter")).scalar_one()
+        connection.execute(text("UPDATE counter SET value = :new"), {"new": found + 1})
+    with read(engine) as connection:
+        connection.execute(text("SELECT value FROM counter")).scalar_one()
+engine.dispose()
+"""
+
+
+def test_four_processes_lose_no_transaction(engine: Engine, place: Place) -> None:
+    command = [sys.executable, "-W", "error", "-c", COUNT, str(place), "200"]
+    running = [subprocess.Popen(command) for _ in range(4)]
+    assert [process.wait(120) for process in running] == [0, 0, 0, 0]
+    with read(engine) as connection:
+        assert value(connection) == 800
+
+
+def test_a_bug_stays_a_bug(engine: Engine) -> None:
+    with pytest.raises(IntegrityError), write(engine) as connection:
+        connection.execute(text("INSERT INTO counter VALUES (NULL)"))
+    with pytest.raises(DBAPIError, match="nonsense"), read(engine) as connection:
+        connection.execute(text("SELECT nonsense FROM counter"))
+
+
+def test_a_full_disk_is_said_and_the_catalog_goes_on(tmp_path: Path) -> None:
+    place = tmp_path / "catalog.db"
+    catalog = open_catalog(place, create=True)
+    source_id = catalog.source("file:///in", NOW)
+    engine = catalog._engine
+    with read(engine) as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+    with pytest.raises(StorageError, match="the disk is full"):
+        catalog.add_images(source_id, [image(number) for number in range(999)], NOW)
+    engine.dispose()
+    assert catalog.counts().images == 0
+    assert catalog.add_images(source_id, [image(1)], NOW) == 1
+    catalog.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no RLIMIT_FSIZE there")
+def test_a_file_that_cannot_grow_is_said(tmp_path: Path) -> None:
+    program = (
+        "import resource, signal, sys; from pathlib import Path\n"
+        "from curate.catalog.schema import open_catalog; from curate.errors import StorageError\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
+        "try: open_catalog(Path(sys.argv[1]), create=True)\n"
+        "except StorageError as error: print(error)"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "catalog.db")]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "the disk" in said
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 20_000
+
+
+def test_a_catalog_without_permission_is_said(tmp_path: Path) -> None:
+    place = tmp_path / "shut" / "catalog.db"
+    place.parent.mkdir()
+    open_catalog(place, create=True).close()
+    place.chmod(0o444)
+    place.parent.chmod(0o555)
+    try:
+        assert "cannot be" in _said_without_privileges(place)
+    finally:
+        place.parent.chmod(0o755)
+
+
+def _said_without_privileges(place: Path) -> str:
+    program = (
+        "import os, sys; from pathlib import Path\n"
+        "from datetime import UTC, datetime; import curate.catalog.schema as s\n"
+        "from curate.errors import StorageError\n"
+        "if os.geteuid() == 0: os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+        "try: s.open_catalog(Path(sys.argv[1]), create=False).source('file:///x', datetime.now(UTC))\n"
+        "except StorageError as error: print(error)"
+    )
+    command = [sys.executable, "-c", program, str(place)]
+    for folder in [place.parent, *place.parents][:4]:
+        if folder.owner() == "root" or os.geteuid() != 0:
+            folder.chmod(folder.stat().st_mode | 0o055)
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_pieces_are_whole() -> None:
+    assert list(chunks(range(5), 2)) == [(0, 1), (2, 3), (4,)]
+
+
+def test_one_image_is_tagged_along_indexes(tmp_path: Path) -> None:
+    catalog = open_catalog(tmp_path / "catalog.db", create=True)
+    with read(catalog._engine) as connection:
+        plan = connection.exec_driver_sql(
+            "EXPLAIN QUERY PLAN SELECT * FROM current_tag WHERE sha256 = 'x'"
+        ).all()
+    steps = [str(row[3]) for row in plan]
+    assert [step for step in steps if step.startswith("SCAN") and "alarm_rate" not in step] == []
+    for table in ("review", "detector", "classifier", "image"):
+        assert any(step.startswith(f"SEARCH {table} ") for step in steps), steps
+    catalog.close()
+
+
+def test_a_page_walks_the_arrivals(tmp_path: Path) -> None:
+    catalog = open_catalog(tmp_path / "catalog.db", create=True)
+    sql = str(
+        statement(Query(tag="ood"), (NOW, "x"), 10).compile(
+            catalog._engine, compile_kwargs={"literal_binds": False}
+        )
+    )
+    with read(catalog._engine) as connection:
+        values = ["2026-03-01 12:00:00.000000", "x", "ood", 10, 0]
+        marks = tuple(values[: sql.count("?")])
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", marks).all()
+    steps = [str(row[3]) for row in plan]
+    assert any("image_by_arrival" in step for step in steps), steps
+    assert not any("USE TEMP B-TREE" in step for step in steps), steps
+    scans = [s for s in steps if s.startswith("SCAN") and "alarm_rate" not in s]
+    assert scans == [], steps
+    catalog.close()

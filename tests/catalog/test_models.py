@@ -1,0 +1,156 @@
+"""A checkpoint serves once it has scored everything, under a lease that still holds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import pytest
+
+from curate.catalog.models import LabeledRow
+from curate.catalog.query import Query
+from curate.catalog.store import Catalog
+from curate.errors import HeldByAnother, NoCheckpoint, UsageError
+
+from .cases import NOW, AddCheckpoint, after, image, name_of, score
+
+
+def detectors(catalog: Catalog) -> set[str | None]:
+    return {row.checkpoint for row in catalog.iter_images(Query())}
+
+
+def test_a_snapshot_is_the_hash_of_its_rows(catalog: Catalog) -> None:
+    rows = [
+        LabeledRow(name_of("b"), "bag", "train", "bag/b.png"),
+        LabeledRow(name_of("a"), "hat", "calibration", "hat/a.png"),
+    ]
+    text = json.dumps(
+        sorted([row.sha256, row.class_name, row.split, row.path] for row in rows),
+        separators=(",", ":"),
+    )
+    found = catalog.models.add_snapshot("/labeled", rows, NOW)
+    assert found == hashlib.sha256(text.encode()).hexdigest()
+    assert catalog.models.add_snapshot("/elsewhere", rows[::-1], after(days=1)) == found
+    expected = sorted(rows, key=lambda row: row.sha256)
+    assert list(catalog.models.snapshot_images(found)) == expected
+    assert catalog.models.add_snapshot("/labeled", rows[:1], NOW) != found
+
+
+def test_a_checkpoint_is_kept_once_with_its_figures(
+    catalog: Catalog, checkpoint: AddCheckpoint
+) -> None:
+    first, second = checkpoint("first"), checkpoint("second", parent=name_of("first"))
+    checkpoint("first")
+    assert {row.checkpoint_id for row in catalog.models.list()} == {first, second}
+    row = catalog.models.get(second[:12])
+    assert (row.kind, row.parent_id, row.figures) == ("finetuned", first, {"accuracy": 0.5})
+
+
+def test_a_checkpoint_is_found_by_the_beginning_of_its_id(
+    catalog: Catalog, checkpoint: AddCheckpoint
+) -> None:
+    checkpoint("first"), checkpoint("second")
+    with pytest.raises(UsageError, match="several"):
+        catalog.models.get("")
+    for prefix in ("zz", "%", "_"):
+        with pytest.raises(NoCheckpoint, match="no checkpoint begins with"):
+            catalog.models.get(prefix)
+
+
+def test_nothing_serves_before_it_has_scored_everything(
+    catalog: Catalog, source_id: str, active: str, checkpoint: AddCheckpoint
+) -> None:
+    catalog.add_images(source_id, [image(1), image(2)], NOW)
+    catalog.add_scores(active, [score(1), score(2)], NOW)
+    candidate = checkpoint("candidate", parent=active)
+    assert catalog.models.begin_scoring(candidate) == 2
+    assert not catalog.models.activate(["detector"], candidate, "better", NOW)
+    catalog.add_scores(candidate, [score(1), score(2)], NOW)
+    catalog.add_images(source_id, [image(3)], NOW)
+    assert not catalog.models.activate(["detector"], candidate, "better", NOW)
+    assert catalog.models.active("detector") == active
+    catalog.add_scores(candidate, [score(3)], NOW)
+    assert catalog.models.activate(["detector"], candidate, "better", after(hours=1))
+    assert detectors(catalog) == {candidate}
+    assert catalog.models.active("classifier") == active
+    found = catalog.models.active_since("detector")
+    assert found == (catalog.models.get(candidate), after(hours=1))
+
+
+def test_a_checkpoint_that_never_began_to_score_cannot_serve(
+    catalog: Catalog, source_id: str, active: str, checkpoint: AddCheckpoint
+) -> None:
+    catalog.add_images(source_id, [image(1)], NOW)
+    candidate = checkpoint("candidate", parent=active)
+    assert not catalog.models.activate(["detector"], candidate, "at once", NOW)
+    assert catalog.pending(candidate, 9) == [name_of(1)]
+
+
+def test_a_switch_drops_the_queues_of_what_serves_no_more(
+    catalog: Catalog, source_id: str, active: str, checkpoint: AddCheckpoint
+) -> None:
+    second, rival = checkpoint("second"), checkpoint("rival")
+    catalog.models.begin_scoring(second), catalog.models.begin_scoring(rival)
+    catalog.add_images(source_id, [image(1)], NOW)
+    catalog.add_scores(second, [score(1)], NOW)
+    assert catalog.models.activate(["classifier", "detector"], second, "retrained", NOW)
+    catalog.add_images(source_id, [image(2)], NOW)
+    waiting = [catalog.pending_count(name) for name in (active, second, rival)]
+    assert waiting == [0, 1, 0]
+    assert not catalog.models.activate(["detector"], rival, "late", NOW)
+    assert catalog.pending_count(rival) == 2
+
+
+def test_the_classifier_keeps_its_queue_when_only_the_detector_changes(
+    catalog: Catalog, source_id: str, active: str, checkpoint: AddCheckpoint
+) -> None:
+    tuned = checkpoint("tuned", parent=active)
+    catalog.models.begin_scoring(tuned)
+    assert catalog.models.activate(["detector"], tuned, "tuned", NOW)
+    catalog.add_images(source_id, [image(1)], NOW)
+    assert (catalog.pending_count(active), catalog.pending_count(tuned)) == (1, 1)
+    catalog.add_scores(tuned, [score(1, 0.01, label="wrong")], NOW)
+    (row,) = catalog.iter_images(Query())
+    assert (row.tag, row.label) == ("ood", None)
+    catalog.add_scores(active, [score(1, 1.0, label="shirt")], NOW)
+    (row,) = catalog.iter_images(Query())
+    assert (row.tag, row.label, row.p_value) == ("ood", "shirt", 0.01)
+
+
+def test_switching_back_is_another_row(
+    catalog: Catalog, active: str, checkpoint: AddCheckpoint
+) -> None:
+    tuned = checkpoint("tuned", parent=active)
+    assert catalog.models.activate(["detector"], tuned, "tuned", NOW)
+    assert catalog.models.activate(["detector"], active, "rolled back", after(hours=1))
+    rows = [(row.role, row.seq, row.checkpoint_id) for row in catalog.models.activations()]
+    assert rows == [
+        ("classifier", 1, active),
+        ("detector", 1, active),
+        ("detector", 2, tuned),
+        ("detector", 3, active),
+    ]
+
+
+def test_a_candidate_given_up_has_no_queue(
+    catalog: Catalog, source_id: str, active: str, checkpoint: AddCheckpoint
+) -> None:
+    candidate = checkpoint("candidate", parent=active)
+    catalog.add_images(source_id, [image(1)], NOW)
+    catalog.models.begin_scoring(candidate)
+    catalog.models.end_scoring(candidate)
+    catalog.add_images(source_id, [image(2)], NOW)
+    assert (catalog.pending_count(candidate), catalog.pending_count(active)) == (0, 2)
+
+
+def test_one_whose_lease_passed_on_cannot_switch(
+    catalog: Catalog, active: str, checkpoint: AddCheckpoint
+) -> None:
+    tuned = checkpoint("tuned", parent=active)
+    stale = catalog.leases.acquire("finetune", "the fine-tune", 10, "there", NOW, 60)
+    fence = catalog.leases.acquire("finetune", "the fine-tune", 20, "there", after(hours=1), 60)
+    with pytest.raises(HeldByAnother, match="the fine-tune is held by process 20 on there"):
+        catalog.models.activate(["detector"], tuned, "asleep", NOW, ("finetune", stale))
+    assert catalog.models.active("detector") == active
+    assert catalog.models.activate(["detector"], tuned, "awake", NOW, ("finetune", fence))
+    assert catalog.models.active("detector") == tuned

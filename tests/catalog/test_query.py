@@ -1,0 +1,167 @@
+"""The query language, what it finds, and pages that neither miss nor repeat an image."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from curate.catalog.query import Comparison, Query, parse
+from curate.catalog.store import Catalog
+from curate.errors import UsageError
+
+from .cases import NOW, ROOT, after, image, name_of, score
+
+
+@pytest.mark.parametrize(
+    ("text", "query"),
+    [
+        ("", Query()),
+        ("tag:ood label:shirt", Query(tag="ood", label="shirt")),
+        ("TAG:Pending reviewed:no", Query(tag="pending", reviewed=False)),
+        ("score>1.2", Query(comparisons=(Comparison("score", ">", 1.2),))),
+        (
+            "score>=0.5 score<1 p<=0.05",
+            Query(
+                comparisons=(
+                    Comparison("score", ">=", 0.5),
+                    Comparison("score", "<", 1.0),
+                    Comparison("p", "<=", 0.05),
+                )
+            ),
+        ),
+        ("since:2d", Query(since=NOW - timedelta(days=2))),
+        ("since:90min", Query(since=NOW - timedelta(minutes=90))),
+        ("since:2026-01-31", Query(since=datetime(2026, 1, 31, tzinfo=UTC))),
+        (
+            "since:2026-01-31T08:00+02:00",
+            Query(since=datetime(2026, 1, 31, 8, tzinfo=timezone(timedelta(hours=2)))),
+        ),
+        ("format:jpg", Query(format="JPEG")),
+        ('path:"my photos" source:/in', Query(path="my photos", source="/in")),
+        ("label:a:b", Query(label="a:b")),
+        ("unreadable:", Query(unreadable=True)),
+    ],
+)
+def test_queries_as_people_write_them(text: str, query: Query) -> None:
+    assert parse(text, NOW) == query
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("tga:ood", "no field 'tga'; did you mean 'tag'?"),
+        ("scores>1", "did you mean 'score'?"),
+        ("colour:red", "use tag, label, score, p, source, since, format, reviewed, path"),
+        ("tag:odd", "tag:odd does not exist; did you mean 'ood'?"),
+        ("reviewed:maybe", "use yes, no"),
+        ("tag", "'tag' needs a value after a colon"),
+        ("beach", "did you mean path:beach?"),
+        ("tag:", "tag: needs a value"),
+        ("tag>ood", "tag takes a colon: tag:ood"),
+        ("score:1", "score is compared: score>1"),
+        ("score>high", "'high' is no number"),
+        ("since:yesterday", "is no age"),
+        ("since:999999w", "is no age"),
+        ("tag:id tag:ood", "tag is asked for twice"),
+        ("unreadable: tag:id", "must stand alone"),
+        ("unreadable:yes", "takes no value"),
+        ('path:"my', "a quote that is not closed"),
+    ],
+)
+def test_what_cannot_be_meant_is_said_with_what_may_be(text: str, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse(text, NOW)
+    assert said in str(caught.value)
+
+
+@pytest.fixture
+def stocked(catalog: Catalog, source_id: str, active: str) -> Catalog:
+    """Image n arrives n hours after NOW; 3 is unscored, 0 and 1 are alarms, 2 a person's bag."""
+    names = ["my%20photos/0.jpg", "Beach/1.jpg", "beach/2.jpg", "3.jpg"]
+    for number, path in enumerate(names):
+        catalog.add_images(source_id, [image(number, path)], after(hours=number))
+    other = catalog.source("file:///else/where", NOW)
+    png = replace(image(4), format="PNG")
+    catalog.add_images(other, [png, image(0, "copy.jpg")], after(hours=4))
+    scored = [(0, 0.01, 1.5), (1, 0.05, 1.0), (2, 0.5, 0.5), (4, 1.0, 0.25)]
+    catalog.add_scores(active, [score(n, p, discrepancy=d) for n, p, d in scored], NOW)
+    catalog.reviews.add([(name_of(2), "id", "bag")], "ann", NOW)
+    return catalog
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("", [0, 1, 2, 3, 4]),
+        ("tag:ood", [0, 1]),
+        ("tag:id", [2, 4]),
+        ("tag:pending", [3]),
+        ("label:shirt", [0, 1, 4]),
+        ("label:bag", [2]),
+        ("score>1", [0]),
+        ("score>=1 score<1.5", [1]),
+        ("p<=0.05", [0, 1]),
+        ("p<0.05", [0]),
+        ("format:png", [4]),
+        ("reviewed:yes", [2]),
+        ("reviewed:no", [0, 1, 3, 4]),
+        ("since:2026-03-01T14:00", [2, 3, 4]),
+        ("path:beach", [2]),
+        ("path:Beach/", [1]),
+        ("'path:my photos'", [0]),
+        ("path:my%20photos", [0]),
+        ("path:%", [0]),
+        ("path:_", []),
+        ("source:else", [0, 4]),
+        ("source:/in tag:ood", [0, 1]),
+        ("source:else path:copy", [0]),
+    ],
+)
+def test_what_a_query_finds(stocked: Catalog, text: str, found: list[int]) -> None:
+    rows = [row.sha256 for row in stocked.iter_images(parse(text, NOW))]
+    assert rows == [name_of(number) for number in found]
+
+
+def test_the_path_shown_is_the_first_that_the_query_means(stocked: Catalog) -> None:
+    def paths(text: str, all_paths: bool = False) -> list[str]:
+        return [row.path for row in stocked.iter_images(parse(text), all_paths)]
+
+    assert paths("p<0.05") == ["my%20photos/0.jpg"]
+    assert paths("p<0.05", all_paths=True) == ["my%20photos/0.jpg", "copy.jpg"]
+    assert paths("p<0.05 source:else", all_paths=True) == ["copy.jpg"]
+    (row,) = stocked.iter_images(parse("p<0.05 source:else"))
+    assert (row.path, row.source) == ("copy.jpg", "file:///else/where")
+
+
+def test_unreadable_files_are_no_images(stocked: Catalog) -> None:
+    with pytest.raises(UsageError, match="files that are no images"):
+        stocked.list_images(parse("unreadable:"))
+
+
+@pytest.mark.parametrize("all_paths", [False, True])
+def test_pages_are_complete_when_many_images_came_at_once(
+    catalog: Catalog, source_id: str, monkeypatch: pytest.MonkeyPatch, all_paths: bool
+) -> None:
+    numbers = list(range(40))
+    random.Random(1).shuffle(numbers)
+    for start in range(0, 40, 20):
+        batch = [image(number) for number in numbers[start : start + 20]]
+        twins = [replace(one, path=f"twin-{one.path}") for one in batch]
+        catalog.add_images(source_id, [*batch, *twins], after(hours=start))
+    monkeypatch.setattr("curate.catalog.store.PAGE", 7)
+    rows = list(catalog.iter_images(Query(), all_paths))
+    keys = [(row.first_seen, row.sha256) for row in rows]
+    assert keys == sorted(keys)
+    assert len(set(keys)) == 40
+    assert len(rows) == (80 if all_paths else 40)
+    assert {row.source for row in rows} == {ROOT}
+
+
+def test_a_page_begins_after_the_last_one(stocked: Catalog) -> None:
+    first = stocked.list_images(Query(), limit=2)
+    second = stocked.list_images(Query(), (first[1].first_seen, first[1].sha256), limit=9)
+    hashes = [row.sha256 for row in [*first, *second]]
+    assert hashes == [name_of(number) for number in range(5)]

@@ -1,0 +1,354 @@
+"""The pool of decode workers: nothing that a file does ends the run, or the next file."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Protocol
+
+import pytest
+from PIL import Image
+
+from curate.config import DecodeConfig
+from curate.errors import CurateError
+from curate.images import child, frames
+from curate.images.decode import (
+    AHEAD,
+    DecodedImage,
+    Decoder,
+    FileStat,
+    Passing,
+    UnreadableImage,
+    policy,
+)
+from curate.images.frames import Header
+
+ONE = DecodeConfig(workers=1)
+
+
+def png(number: int = 0, side: int = 8) -> bytes:
+    stream = io.BytesIO()
+    Image.new("RGB", (side, side), (number % 256, number // 256, 0)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+@pytest.fixture(scope="module")
+def decoder() -> Iterator[Decoder]:
+    with Decoder(ONE) as made:
+        yield made
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> Path:
+    (tmp_path / "good.png").write_bytes(png())
+    return tmp_path / "good.png"
+
+
+def only(decoder: Decoder, path: Path) -> object:
+    [(given, result)] = decoder.map([path])
+    assert given == path
+    return result
+
+
+def unreadable(path: Path, reason: str) -> UnreadableImage:
+    return UnreadableImage(reason, FileStat.of(path.lstat()))
+
+
+def gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def test_order_is_kept_by_several_workers(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{number}.png" for number in range(40)]
+    for number, path in enumerate(paths):
+        path.write_bytes(png(number, 400 if number % 7 == 0 else 8))
+    with Decoder(DecodeConfig(workers=2)) as decoder:
+        results = list(decoder.map(paths))
+        assert len(decoder.pids) == 2
+    assert [path for path, _ in results] == paths
+    colours = []
+    for _, result in results:
+        assert isinstance(result, DecodedImage)
+        found = Image.open(io.BytesIO(result.preview)).getpixel((0, 0))
+        assert isinstance(found, tuple)
+        colours.append(found[0])
+    assert all(abs(found - number) <= 2 for number, found in enumerate(colours))
+
+
+def test_reads_only_a_little_ahead(decoder: Decoder, good: Path) -> None:
+    taken = 0
+
+    def paths() -> Iterator[Path]:
+        nonlocal taken
+        for _ in range(1_000):
+            taken += 1
+            yield good
+
+    results = decoder.map(paths())
+    next(results)
+    assert taken == AHEAD
+    next(results)
+    assert taken == AHEAD + 1
+    results.close()  # type: ignore[attr-defined]
+
+
+def test_relative_and_strange_names(
+    decoder: Decoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in (b"\xff\xfe.png", b"a\nb\x1b[31m", b"[red]", b"--help", b"x" * 251 + b".png"):
+        Path(os.fsdecode(name)).write_bytes(png())
+        assert isinstance(only(decoder, Path(os.fsdecode(name))), DecodedImage), name
+
+
+def test_what_is_no_file(decoder: Decoder, tmp_path: Path, good: Path) -> None:
+    link, pipe, folder = tmp_path / "link.png", tmp_path / "pipe.png", tmp_path / "folder.jpg"
+    link.symlink_to(good)
+    os.mkfifo(pipe)
+    folder.mkdir()
+    assert only(decoder, link) == unreadable(link, "a symbolic link")
+    assert only(decoder, pipe) == unreadable(pipe, "a named pipe")
+    assert only(decoder, folder) == unreadable(folder, "a folder")
+    assert only(decoder, Path(os.devnull)) == unreadable(Path(os.devnull), "a device")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "s"))
+        assert only(decoder, tmp_path / "s") == unreadable(tmp_path / "s", "a socket")
+
+
+def test_sparse_terabyte_and_empty(decoder: Decoder, tmp_path: Path) -> None:
+    huge, empty = tmp_path / "huge.png", tmp_path / "empty.png"
+    with huge.open("wb") as file:
+        file.truncate(1 << 40)
+    empty.touch()
+    began = time.monotonic()
+    reason = "1,099,511,627,776 bytes; at most 50,000,000"
+    assert only(decoder, huge) == unreadable(huge, reason)
+    assert time.monotonic() - began < 1
+    assert only(decoder, empty) == unreadable(empty, "an empty file")
+
+
+@pytest.mark.skipif(not os.getuid(), reason="root may read everything")
+def test_mode_000(decoder: Decoder, good: Path) -> None:
+    good.chmod(0)
+    assert only(decoder, good) == unreadable(good, "cannot be read: Permission denied")
+
+
+def test_vanished(decoder: Decoder, tmp_path: Path) -> None:
+    assert only(decoder, tmp_path / "nothing.png") == Passing("it vanished")
+
+
+def test_changed_while_read(decoder: Decoder, tmp_path: Path) -> None:
+    """A writer that never stops: whatever is decoded is one whole state of the file."""
+    path = tmp_path / "busy.png"
+    state = png(1, 600) + b"\0" * 20_000_000  # what follows IEND counts for the time to read
+    path.write_bytes(state)
+    stop = threading.Event()
+
+    def write() -> None:
+        with path.open("r+b") as file:
+            while not stop.is_set():
+                file.seek(0)
+                file.write(state[:1000])
+                file.flush()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        assert only(decoder, path) == Passing("it changed while it was read")
+    finally:
+        stop.set()
+        writer.join()
+
+
+def test_killed_worker_is_replaced(decoder: Decoder, good: Path) -> None:
+    only(decoder, good)
+    [before] = decoder.pids
+    os.kill(before, signal.SIGKILL)
+    assert isinstance(only(decoder, good), DecodedImage)
+    assert before not in decoder.pids
+    assert len(decoder.pids) == 1
+
+
+class Strike(Protocol):
+    """Send the worker a signal with each request for a file named deadly; lists their pids."""
+
+    def __call__(self, decoder: Decoder, number: int, times: int = 99) -> list[int]: ...
+
+
+@pytest.fixture
+def on_request(monkeypatch: pytest.MonkeyPatch) -> Strike:
+    def on_request(decoder: Decoder, number: int, times: int = 99) -> list[int]:
+        struck: list[int] = []
+
+        def send(stream: IO[bytes], header: Header, path: bytes) -> None:
+            if path.endswith(b"deadly.png") and len(struck) < times:
+                struck.append(decoder.pids[0])
+                os.kill(struck[-1], signal.SIGSTOP)  # no answer can slip out before
+                os.kill(struck[-1], number)
+            frames.send(stream, header, path)
+
+        monkeypatch.setattr(child, "send", send)
+        return struck
+
+    return on_request
+
+
+@pytest.fixture
+def deadly(tmp_path: Path) -> Path:
+    (tmp_path / "deadly.png").write_bytes(png())
+    return tmp_path / "deadly.png"
+
+
+def test_file_that_kills_is_tried_twice_then_recorded(
+    decoder: Decoder, on_request: Strike, deadly: Path, good: Path
+) -> None:
+    struck = on_request(decoder, signal.SIGKILL)
+    [(_, bad), (_, fine)] = decoder.map([deadly, good])
+    assert bad == unreadable(deadly, "the decoder died (memory or crash)")
+    assert len(set(struck)) == 2
+    assert all(map(gone, struck))
+    assert isinstance(fine, DecodedImage)
+
+
+def test_file_that_takes_too_long_is_tried_twice_then_recorded(
+    on_request: Strike, deadly: Path, good: Path
+) -> None:
+    with Decoder(DecodeConfig(workers=1, seconds=0.5)) as decoder:
+        struck = on_request(decoder, signal.SIGSTOP)
+        began = time.monotonic()
+        [(_, bad)] = decoder.map([deadly])
+        assert time.monotonic() - began >= 1
+        assert bad == unreadable(deadly, "decoding took longer than 0.5 s")
+        assert len(set(struck)) == 2
+        assert all(map(gone, struck))
+        assert isinstance(only(decoder, good), DecodedImage)
+
+
+def test_worker_that_dies_only_once_costs_nothing(
+    decoder: Decoder, on_request: Strike, deadly: Path
+) -> None:
+    struck = on_request(decoder, signal.SIGKILL, times=1)
+    assert isinstance(only(decoder, deadly), DecodedImage)
+    assert len(struck) == 1
+
+
+def test_answer_that_is_none_counts_as_a_death(
+    decoder: Decoder, good: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only(decoder, good)
+    answer: Header = {"kind": "image", "sha256": "../../etc", "format": "PNG"}
+    monkeypatch.setattr(child, "receive", lambda stream: (answer, b""))
+    assert only(decoder, good) == unreadable(good, "the decoder died (memory or crash)")
+
+
+def test_bomb_within_the_limits_of_size_is_out_of_memory(tmp_path: Path, good: Path) -> None:
+    path = tmp_path / "large.png"
+    Image.new("L", (6_000, 6_000)).save(path, compress_level=1)
+    with Decoder(DecodeConfig(workers=1, memory_bytes=240_000_000)) as decoder:
+        assert isinstance(only(decoder, good), DecodedImage)
+        before = decoder.pids
+        Image.new("RGBA", (7_000, 7_000)).save(path, compress_level=1)
+        assert only(decoder, path) == unreadable(path, "needs more than 240 MB of memory")
+        assert isinstance(only(decoder, good), DecodedImage)
+        assert decoder.pids == before
+
+
+def test_worker_that_cannot_start_is_no_fault_of_the_file(
+    good: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with (
+        Decoder(ONE) as decoder,
+        pytest.raises(CurateError, match=r"does not start \(exit code 1\)"),
+    ):
+        only(decoder, good)
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    with Decoder(ONE) as decoder, pytest.raises(CurateError, match="No such file"):
+        only(decoder, good)
+
+
+def test_close_ends_a_worker_that_hangs(on_request: Strike, deadly: Path) -> None:
+    with Decoder(ONE) as decoder:
+        struck = on_request(decoder, signal.SIGSTOP)
+        results: list[object] = []
+        waiting = threading.Thread(target=lambda: results.extend(decoder.map([deadly])))
+        waiting.start()
+        while not struck:
+            time.sleep(0.01)
+        began = time.monotonic()
+    waiting.join()
+    assert time.monotonic() - began < 5
+    assert results == [(deadly, Passing("the program ended"))]
+    assert all(map(gone, struck))
+
+
+def test_worker_outlives_ctrl_c_but_not_its_program(good: Path) -> None:
+    code = f"""
+import os, signal, time
+from pathlib import Path
+from curate.config import DecodeConfig
+from curate.images.decode import Decoder
+decoder = Decoder(DecodeConfig(workers=1))
+path = Path({str(good)!r})
+list(decoder.map([path]))
+[pid] = decoder.pids
+os.kill(pid, signal.SIGINT)
+list(decoder.map([path]))
+assert decoder.pids == [pid]
+print(pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    pid = int(done.stdout)
+    end = time.monotonic() + 10
+    while Path(f"/proc/{pid}").exists() and "Z" not in state_of(pid):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def state_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return "Z"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_limits_hold_in_the_worker(decoder: Decoder, good: Path) -> None:
+    only(decoder, good)
+    limits = Path(f"/proc/{decoder.pids[0]}/limits").read_text()
+    found = {line[:26].strip(): line[26:].split()[0] for line in limits.splitlines()}
+    assert found["Max address space"] == "1500000000"
+    assert found["Max file size"] == "0"
+    assert found["Max core file size"] == "0"
+    assert found["Max open files"] == "16"
+
+
+def test_worker_imports_neither_torch_nor_numpy() -> None:
+    code = "import sys, curate.images.worker; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()).isdisjoint({"torch", "numpy", "sqlite3", "asyncio"})
+
+
+def test_policy_names_what_decides() -> None:
+    text = policy(DecodeConfig())
+    assert text.endswith(
+        "JPEG PNG WEBP GIF, 50000000 pixels, 20000 a side, 50000000 bytes, 20 s, "
+        "1500000000 bytes of memory"
+    )
+    assert policy(DecodeConfig(max_side=10)) != text
+    with Decoder(DecodeConfig()) as decoder:
+        assert decoder.policy == text

@@ -1,0 +1,65 @@
+"""The OOD share of an inbox: worked out by hand, then by simulation with a known share."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from curate.model.scores import Scores
+from curate.model.share import best_bin, estimate_share, mean_rank, rank_sum_auroc, rank_sum_p_value
+
+
+def same_scores(values: torch.Tensor) -> Scores:
+    labels = torch.zeros(len(values), dtype=torch.long)
+    return Scores(values, values, values, values, labels, values)
+
+
+def test_rank_sum_by_hand() -> None:
+    # Pairs (inbox > calibration): 3>1, 3>2, 3=3 counts half, 0 beats none: 2.5 of 6.
+    inbox, calibration = torch.tensor([3.0, 0.0]), torch.tensor([1.0, 2.0, 3.0])
+    assert rank_sum_auroc(inbox, calibration) == pytest.approx(2.5 / 6)
+
+
+def test_p_value_by_hand() -> None:
+    # All of 12 inbox scores lie above all of 12: excess 0.5, spread sqrt(2/12/12) = 0.11785,
+    # so z = 4.2426 and the upper tail of the normal distribution is 1.1045e-5.
+    high, low = torch.arange(12.0) + 100, torch.arange(12.0)
+    assert rank_sum_p_value(high, low) == pytest.approx(1.1045e-5, rel=1e-3)
+    assert rank_sum_p_value(low, high) == pytest.approx(1 - 1.1045e-5)
+
+
+def test_mean_rank_is_a_half_for_the_reference_itself() -> None:
+    reference = same_scores(torch.tensor([0.1, 0.5, 0.5, 0.9]))
+    assert mean_rank(reference, reference).tolist() == pytest.approx([0.125, 0.5, 0.5, 0.875])
+
+
+def test_best_bin_by_hand() -> None:
+    # Half of the inbox lies where calibration has nothing: below 1 there is 1/2 against 1.
+    calibration = torch.linspace(0, 1, 1000)
+    inbox = torch.cat([torch.linspace(0, 1, 1000), torch.full((1000,), 9.0)])
+    assert best_bin(inbox, calibration) == pytest.approx(0.5, abs=0.002)
+
+
+def test_no_ood_is_found_about_as_often_as_the_level_says() -> None:
+    generator = torch.Generator().manual_seed(1)
+    found = [
+        estimate_share(
+            same_scores(torch.randn(400, generator=generator)),
+            same_scores(torch.randn(300, generator=generator)),
+        ).p_value
+        <= 0.05
+        for _ in range(400)
+    ]
+    assert 0.02 <= sum(found) / 400 <= 0.09
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.9])
+def test_a_known_share_of_clear_ood_is_found(share: float) -> None:
+    generator = torch.Generator().manual_seed(2)
+    ood = round(2000 * share)
+    inbox = torch.cat(
+        [torch.randn(2000 - ood, generator=generator), torch.randn(ood, generator=generator) + 4]
+    )
+    found = estimate_share(same_scores(inbox), same_scores(torch.randn(1000, generator=generator)))
+    assert found.share == pytest.approx(share, abs=0.06)
+    assert found.p_value < 1e-3

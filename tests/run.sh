@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Lint, types, layers and tests, in an environment made from requirements.lock.
+# Arguments go to pytest; CURATE_VENV and CURATE_PYTHON: see environment.sh.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=tests/environment.sh
+source tests/environment.sh
+
+find_postgresql() {
+    command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null
+}
+
+if [[ ${CI:-} == true ]] && ! find_postgresql; then
+    fail "PostgreSQL is missing (no initdb), and in CI its tests must not be skipped"
+fi
+enter_environment
+ruff check
+ruff format --check
+mypy
+lint-imports
+pytest "$@"

@@ -1,0 +1,43 @@
+"""What starts without torch: the package, its help, and every command that needs no network."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("torch", "torchvision", "sqlalchemy", "PIL")
+
+
+def modules_after(statement: str) -> set[str]:
+    code = f"import sys; {statement}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split("\n")[-2].split())
+
+
+def test_import_curate_is_light() -> None:
+    assert modules_after("import curate").isdisjoint(HEAVY)
+
+
+@pytest.mark.parametrize(
+    "module", ["curate.cli", "curate.status", "curate.export", "curate.tagging", "curate.ingest"]
+)
+def test_rooms_without_a_network_import_no_torch(module: str) -> None:
+    assert modules_after(f"import {module}").isdisjoint({"torch", "torchvision"})
+
+
+@pytest.mark.parametrize("command", ["", "train", "watch", "finetune", "status", "export"])
+def test_help_imports_no_torch(command: str) -> None:
+    call = f"""
+sys.argv = ['curate', *{command.split()!r}, '--help']
+import runpy
+try:
+    runpy.run_module('curate', run_name='__main__')
+except SystemExit as end:
+    assert not end.code
+"""
+    code = f"import sys\n{call}\nprint()\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert set(done.stdout.split("\n")[-2].split()).isdisjoint({"torch", "torchvision"})
+    assert "Usage" in done.stdout

@@ -1,0 +1,130 @@
+"""The steps of both recipes on a network small enough to follow, and their interruption."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from curate.config import GuardedRecipe, PaperRecipe
+from curate.errors import UsageError
+from curate.labeled import LabeledSplit
+from curate.model.loss import discrepancy, supervised_loss
+from curate.model.network import TwoHeadNetwork
+from curate.recipes import Diverged, Run, Update, run_guarded, run_paper, step_a, step_b
+
+SIDE, CLASSES = 4, 5
+
+
+def tiny_network(classes: int = CLASSES) -> TwoHeadNetwork:
+    torch.manual_seed(0)
+    backbone = nn.Sequential(nn.Flatten(), nn.Linear(3 * SIDE * SIDE, 8), nn.ReLU())
+    return TwoHeadNetwork(backbone, 8, classes, (0.0,) * 3, (1.0,) * 3)
+
+
+def images(count: int, seed: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    shape = (count, 3, SIDE, SIDE)
+    return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+
+
+def a_run(tmp_path: Path, unlabeled: int = 30, stop_at: int | None = None) -> Run:
+    labels = torch.arange(40) % CLASSES
+    labeled = LabeledSplit(images(40, 1), labels, tuple(str(n) for n in range(40)))
+
+    def on_update(update: Update) -> None:
+        if update.number == stop_at:
+            raise KeyboardInterrupt
+
+    return Run(labeled, images(unlabeled, 2), 7, tmp_path / "run.safetensors", on_update)
+
+
+def sgd(network: nn.Module, rate: float = 0.1) -> torch.optim.SGD:
+    return torch.optim.SGD(network.parameters(), lr=rate)
+
+
+def test_step_a_is_one_gradient_step_on_eq_2() -> None:
+    network, expected = tiny_network(), tiny_network()
+    pixels, labels = images(6, 3), torch.arange(6) % CLASSES
+    loss = step_a(network, sgd(network), pixels, labels)
+    wanted = supervised_loss(*expected(pixels), labels)
+    wanted.backward()
+    assert loss == pytest.approx(wanted.item())
+    for got, before in zip(network.parameters(), expected.parameters(), strict=True):
+        assert before.grad is not None
+        assert torch.allclose(got, before - 0.1 * before.grad)
+
+
+def test_step_a_with_detach_moves_the_extractor_by_the_first_head_alone() -> None:
+    network, expected = tiny_network(), tiny_network()
+    pixels, labels = images(6, 3), torch.arange(6) % CLASSES
+    step_a(network, sgd(network), pixels, labels, detach=True)
+    nn.functional.cross_entropy(expected(pixels)[0], labels).backward()
+    got, before = network.backbone[1].weight, expected.backbone[1].weight  # type: ignore[index,union-attr]
+    assert torch.allclose(got, before - 0.1 * before.grad)  # type: ignore[arg-type,operator,union-attr]
+
+
+def test_step_b_raises_the_discrepancy_of_the_unlabeled() -> None:
+    network = tiny_network()
+    pixels, labels, unlabeled = images(6, 3), torch.arange(6) % CLASSES, images(6, 4)
+    before = discrepancy(*network(unlabeled)).mean()
+    supervised, unsupervised = step_b(
+        network, sgd(network, 0.01), pixels, labels, unlabeled, margin=1.2
+    )
+    assert unsupervised == pytest.approx(1.2 - before.item())
+    assert supervised == pytest.approx(supervised_loss(*tiny_network()(pixels), labels).item())
+    assert discrepancy(*network(unlabeled)).mean() > before
+
+
+def test_paper_takes_ten_epochs_of_steps(tmp_path: Path) -> None:
+    # 40 labeled images in batches of 16 are 3 mini-batches an epoch.
+    recipe = PaperRecipe(batch_size=16, learning_rate=0.01)
+    assert run_paper(tiny_network(), recipe, a_run(tmp_path)) == 30
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_paper_refuses_a_margin_out_of_reach(tmp_path: Path, classes: int) -> None:
+    with pytest.raises(UsageError, match=f"cannot be reached with {classes} classes"):
+        run_paper(tiny_network(classes), PaperRecipe(), a_run(tmp_path))
+
+
+@pytest.mark.parametrize("unlabeled", [1, 3, 200])
+def test_guarded_takes_an_inbox_of_any_size(tmp_path: Path, unlabeled: int) -> None:
+    recipe = GuardedRecipe(min_updates=3, max_updates=5, labeled_batch=8, unlabeled_batch=16)
+    assert 3 <= run_guarded(tiny_network(), recipe, 0.2, a_run(tmp_path, unlabeled)) <= 5
+
+
+def test_guarded_stops_once_its_aim_is_met(tmp_path: Path) -> None:
+    recipe = GuardedRecipe(learning_rate=0.05, min_updates=10, max_updates=4000, reach=0.3)
+    updates = run_guarded(tiny_network(), recipe, 0.6, a_run(tmp_path))
+    assert 10 <= updates < 4000
+
+
+def test_an_interrupted_run_ends_as_an_undisturbed_one(tmp_path: Path) -> None:
+    recipe = GuardedRecipe(min_updates=130, max_updates=130)
+    whole, parts = tiny_network(), tiny_network()
+    run_guarded(whole, recipe, 0.2, a_run(tmp_path / "whole"))
+    with pytest.raises(KeyboardInterrupt):
+        run_guarded(parts, recipe, 0.2, a_run(tmp_path / "parts", stop_at=77))
+    resumed = tiny_network()
+    seen: list[int] = []
+    run = a_run(tmp_path / "parts")
+    run_guarded(
+        resumed,
+        recipe,
+        0.2,
+        Run(run.labeled, run.unlabeled, 7, run.progress, lambda u: seen.append(u.number)),
+    )
+    assert seen[0] == 51
+    for one, other in zip(whole.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
+    network = tiny_network()
+    network.head_1.weight.data.fill_(math.inf)
+    with pytest.raises(Diverged, match="update 1"):
+        run_guarded(network, GuardedRecipe(), 0.2, a_run(tmp_path))
