@@ -23,8 +23,7 @@ CREATE TABLE source (
     watch_mode TEXT,
     PRIMARY KEY (source_id),
     CONSTRAINT source_root UNIQUE (root_uri),
-    CHECK (source_id <> ''),
-    CHECK (root_uri LIKE '_%:/%'),
+    CHECK (source_id <> '' AND root_uri LIKE '_%:/%'),
     CHECK (last_scan_files BETWEEN 0 AND 1000000000000),
     CHECK (watch_mode IN ('events', 'poll'))
 );
@@ -40,8 +39,7 @@ CREATE TABLE image (
     PRIMARY KEY (sha256),
     CHECK (length(sha256) = 64 AND ltrim(sha256, '0123456789abcdef') = ''),
     CHECK (format <> '' AND format = upper(format)),
-    CHECK (width BETWEEN 1 AND 1000000),
-    CHECK (height BETWEEN 1 AND 1000000),
+    CHECK (width BETWEEN 1 AND 1000000 AND height BETWEEN 1 AND 1000000),
     CHECK (bytes BETWEEN 1 AND 1000000000000)
 );
 CREATE INDEX image_by_arrival ON image (first_seen, sha256);
@@ -83,8 +81,7 @@ CREATE TABLE unreadable (
     PRIMARY KEY (source_id, path),
     FOREIGN KEY (source_id) REFERENCES source (source_id),
     CHECK (path <> '' AND path NOT LIKE '/%'),
-    CHECK (reason <> ''),
-    CHECK (policy <> ''),
+    CHECK (reason <> '' AND policy <> ''),
     CHECK (size BETWEEN 0 AND 9223372036854775807),
     CHECK (mtime_ns BETWEEN -9223372036854775807 - 1 AND 9223372036854775807),
     CHECK (ctime_ns BETWEEN -9223372036854775807 - 1 AND 9223372036854775807),
@@ -130,8 +127,7 @@ CREATE TABLE checkpoint (
     CHECK (length(checkpoint_id) = 64 AND ltrim(checkpoint_id, '0123456789abcdef') = ''),
     CHECK (kind IN ('pretrained', 'finetuned')),
     CHECK ((kind = 'finetuned') = (parent_id IS NOT NULL)),
-    CHECK (backbone <> ''),
-    CHECK (recipe <> ''),
+    CHECK (backbone <> '' AND recipe <> ''),
     CHECK (figures LIKE '{%}')
 );
 
@@ -182,11 +178,10 @@ CREATE TABLE score (
     FOREIGN KEY (checkpoint_id) REFERENCES checkpoint (checkpoint_id),
     FOREIGN KEY (sha256) REFERENCES image (sha256),
     CHECK (discrepancy BETWEEN 0 AND 2),
-    CHECK (msp BETWEEN 0 AND 1),
     CHECK (energy BETWEEN -1e300 AND 1e300),
     CHECK (knn BETWEEN 0 AND 1e300),
     CHECK (label <> ''),
-    CHECK (confidence BETWEEN 0 AND 1),
+    CHECK (msp BETWEEN 0 AND 1 AND confidence BETWEEN 0 AND 1),
     CHECK (p_value BETWEEN 1e-12 AND 1),
     CHECK (calibration IN ('held_out', 'canary'))
 );
@@ -231,15 +226,13 @@ CREATE TABLE finetune_run (
     process_started TEXT NOT NULL,
     PRIMARY KEY (run_id),
     FOREIGN KEY (checkpoint_id) REFERENCES checkpoint (checkpoint_id),
-    CHECK (run_id <> ''),
-    CHECK (recipe <> ''),
+    CHECK (run_id <> '' AND recipe <> '' AND host <> ''),
     CHECK (outcome IN ('promoted', 'rejected', 'skipped', 'failed')),
     CHECK ((ended_at IS NULL) = (outcome IS NULL) AND (ended_at IS NULL) = (reason IS NULL)),
     CHECK (outcome <> 'promoted' OR checkpoint_id IS NOT NULL),
     CHECK (figures LIKE '{%}'),
     CHECK (images BETWEEN 0 AND 2000000000),
-    CHECK (pid BETWEEN 1 AND 2000000000),
-    CHECK (host <> '')
+    CHECK (pid BETWEEN 1 AND 2000000000)
 );
 CREATE INDEX finetune_run_by_start ON finetune_run (started_at, run_id);
 
@@ -255,15 +248,13 @@ CREATE TABLE lease (
     expires_at TIMESTAMP NOT NULL,
     released BOOLEAN NOT NULL,
     PRIMARY KEY (name),
-    CHECK (name <> ''),
-    CHECK (what <> ''),
+    CHECK (name <> '' AND what <> '' AND host <> ''),
     CHECK (fence BETWEEN 1 AND 9000000000000000000),
     CHECK (pid BETWEEN 1 AND 2000000000),
-    CHECK (host <> ''),
     CHECK (released IN (TRUE, FALSE))
 );
 
--- The false-alarm rate that tags are made with: the row with the highest seq, 0.05 before the first.
+-- The false-alarm rate of all tags: the row with the highest seq, 0.05 before there is one.
 CREATE TABLE alarm_rate (
     seq BIGINT NOT NULL,
     rate FLOAT NOT NULL,
@@ -280,9 +271,8 @@ SELECT
     CASE
         WHEN review.verdict <> 'none' THEN review.verdict
         WHEN detector.p_value IS NULL THEN 'pending'
-        WHEN detector.p_value <= COALESCE(
-            (SELECT rate FROM alarm_rate ORDER BY seq DESC LIMIT 1), 0.05
-        ) THEN 'ood'
+        WHEN detector.p_value
+            <= COALESCE((SELECT rate FROM alarm_rate ORDER BY seq DESC LIMIT 1), 0.05) THEN 'ood'
         ELSE 'id'
     END AS tag,
     CASE WHEN review.verdict <> 'none' THEN review.verdict END AS verdict,

@@ -93,7 +93,9 @@ def learn(
         for name in ("train", "validation", "calibration")
     }
     torch.manual_seed(config.seed)
-    network = build_network(config.backbone, config.weights, len(labeled.classes))
+    network = build_network(
+        config.backbone, config.weights, len(labeled.classes), config.image_size or 0
+    )
     network.to(device).to(memory_format=memory_format(device))
     progress = _progress_file(workspace, snapshot, config)
     _run_epochs(network, splits, config, progress, on_epoch)

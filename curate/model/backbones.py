@@ -14,7 +14,6 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torchvision import models  # type: ignore[import-untyped]
 
 from curate.errors import CurateError, UsageError
 from curate.model.cifar import DenseNet, SmallResNet, WideResNet
@@ -48,7 +47,7 @@ def build_backbone(name: str, weights: str | None, image_size: int = 224) -> tup
     the transformers that work at one size only. Raises UsageError for an unknown name or a size
     that the backbone cannot take, CurateError for weights that cannot be had or do not fit.
     """
-    if name not in backbone_names():
+    if name not in OWN and name not in backbone_names():
         raise UsageError(_unknown(name))
     if image_size < _SMALLEST.get(name, 0):
         raise UsageError(f"{name} needs images of at least {_SMALLEST[name]} pixels a side")
@@ -69,6 +68,7 @@ def build_network(
 
 def backbone_names() -> list[str]:
     """Every name that `build_backbone` knows, ours first."""
+    models = _torchvision_models()
     return [*OWN, *cast("list[str]", models.list_models(module=models))]
 
 
@@ -88,6 +88,13 @@ def normalisation(name: str, weights: str | None) -> Normalisation:
     return CENTRED if name in _INCEPTIONS else IMAGENET
 
 
+def _torchvision_models() -> Any:
+    """Imported where it is used: it takes seconds, which our own networks need not pay."""
+    from torchvision import models  # type: ignore[import-untyped]
+
+    return models
+
+
 def _unknown(name: str) -> str:
     close = difflib.get_close_matches(name, backbone_names(), n=3)
     hint = f"did you mean {' or '.join(close)}?" if close else f"the default is {next(iter(OWN))}"
@@ -104,7 +111,7 @@ def _torchvision(name: str, random_start: bool, image_size: int) -> nn.Module:
     elif name == "maxvit_t":
         options = {"input_size": (image_size, image_size)}
     try:
-        return cast("nn.Module", models.get_model(name, weights=None, **options))
+        return cast("nn.Module", _torchvision_models().get_model(name, weights=None, **options))
     except (ValueError, AssertionError) as error:
         raise UsageError(f"{name} cannot take images of {image_size} pixels ({error})") from error
 
@@ -140,7 +147,7 @@ def _published(name: str, weights: str) -> Mapping[str, Tensor]:
 def _downloaded(name: str) -> Mapping[str, Tensor]:
     if name in OWN:
         raise UsageError(f"{name} has no published weights; leave out --weights or name a file")
-    published = models.get_model_weights(name).DEFAULT
+    published = _torchvision_models().get_model_weights(name).DEFAULT
     try:
         state = published.get_state_dict(progress=False, check_hash=True, weights_only=True)
     except (OSError, RuntimeError, ValueError) as error:

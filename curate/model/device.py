@@ -34,7 +34,7 @@ def autocast(device: torch.device) -> AbstractContextManager[object]:
 
 def memory_format(device: torch.device) -> torch.memory_format:
     """The layout in which convolutions run fastest on `device`."""
-    return torch.channels_last if device.type == "cuda" else torch.contiguous_format
+    return torch.channels_last if device.type in ("cuda", "cpu") else torch.contiguous_format
 
 
 def _best() -> str:

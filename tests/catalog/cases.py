@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -54,3 +55,23 @@ def score(
 def after(**age: float) -> datetime:
     """A moment after NOW."""
     return NOW + timedelta(**age)
+
+
+def in_processes(count: int, work: Callable[[], object]) -> list[int | None]:
+    """Do `work` in so many processes at once; their exit codes.
+
+    Forked, which spares the imports; engines must be disposed of before.
+    """
+    context = multiprocessing.get_context("fork")
+    ready = context.Barrier(count)
+
+    def run() -> None:
+        ready.wait(60)
+        work()
+
+    running = [context.Process(target=run) for _ in range(count)]
+    for process in running:
+        process.start()
+    for process in running:
+        process.join(120)
+    return [process.exitcode for process in running]

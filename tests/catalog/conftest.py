@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import tempfile
 import uuid
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,7 +32,6 @@ def postgresql() -> Iterator[str]:
     binaries = _binaries()
     if binaries is None:
         if os.environ.get("CURATE_TESTS_WITHOUT_POSTGRES") == "1":
-            warnings.warn("NO POSTGRESQL: half of the catalog's tests are skipped", stacklevel=1)
             pytest.skip("CURATE_TESTS_WITHOUT_POSTGRES=1: NOT TESTED ON POSTGRESQL")
         pytest.fail("no PostgreSQL here; install it, or set CURATE_TESTS_WITHOUT_POSTGRES=1")
     folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))

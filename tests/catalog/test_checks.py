@@ -259,10 +259,10 @@ def test_every_check_refuses(engine: Engine) -> None:
     assert taken == []
 
 
-@pytest.mark.parametrize("table", GOOD)
-def test_a_key_is_there_once(engine: Engine, table: str) -> None:
-    with pytest.raises(DBAPIError, match=r"(?i)unique"):
-        put(engine, table, GOOD[table])
+def test_a_key_is_there_once(engine: Engine) -> None:
+    for table in GOOD:
+        with pytest.raises(DBAPIError, match=r"(?i)unique"):
+            put(engine, table, GOOD[table])
 
 
 def test_two_sources_never_share_a_root(engine: Engine) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import sqlite3
-import subprocess
-import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from curate.catalog.query import Query
 from curate.catalog.schema import open_catalog
 from curate.errors import StorageError
 
-from .cases import NOW, Place, image
+from .cases import NOW, Place, image, in_processes
 
 
 @pytest.fixture
@@ -69,10 +69,14 @@ def test_every_connection_to_sqlite_is_set_up_alike(tmp_path: Path) -> None:
 
 
 def test_tables_go_back_with_their_transaction(engine: Engine) -> None:
-    with pytest.raises(RuntimeError, match="changed my mind"), write(engine) as connection:
-        connection.execute(text("CREATE TABLE other (value INTEGER NOT NULL)"))
-        connection.execute(text("UPDATE counter SET value = 1"))
-        raise RuntimeError("changed my mind")
+    def change_and_fail() -> None:
+        with write(engine) as connection:
+            connection.execute(text("CREATE TABLE other (value INTEGER NOT NULL)"))
+            connection.execute(text("UPDATE counter SET value = 1"))
+            raise RuntimeError("changed my mind")
+
+    with pytest.raises(RuntimeError, match="changed my mind"):
+        change_and_fail()
     with read(engine) as connection:
         assert inspect(connection).get_table_names() == ["counter"]
         assert value(connection) == 0
@@ -91,39 +95,39 @@ def test_a_reader_sees_one_state(engine: Engine) -> None:
 def test_a_writer_holds_the_place_from_its_first_moment(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Before it has written anything, that is, so a later one cannot read what it will change."""
     monkeypatch.setattr(engines, "PATIENCE_SECONDS", 0.0)
-    with write(engine), pytest.raises((StorageError, DBAPIError)) as caught, engine.connect() as c:
-        if engine.dialect.name == "sqlite":
-            c.exec_driver_sql("PRAGMA busy_timeout=1")
-            c.rollback()
-            with engines.storage_errors(engine):
-                c.execution_options(curate_writing=True).begin()
-        else:
-            c.execute(text("SET lock_timeout = 1"))
-            c.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": engines._WRITERS})
-    assert "another process" in str(caught.value) or "lock timeout" in str(caught.value)
+    if engine.dialect.name == "sqlite":
+        refusal = "another process has kept the catalog"
+        impatient = [text("PRAGMA busy_timeout=1"), text("ROLLBACK"), text("BEGIN IMMEDIATE")]
+    else:
+        refusal = "lock timeout"
+        lock = f"SELECT pg_advisory_xact_lock({engines._WRITERS})"
+        impatient = [text("SET LOCAL lock_timeout = 1"), text(lock)]
 
+    def come_second() -> None:
+        with read(engine) as connection:
+            for step in impatient:
+                connection.execute(step)
 
-COUNT = """
-import sys
-from pathlib import Path
-from sqlalchemy import text
-from curate.catalog.engine import make_engine, read, write
-engine = make_engine(sys.argv[1] if "://" in sys.argv[1] else Path(sys.argv[1]))
-for _ in range(int(sys.argv[2])):
-    with write(engine) as connection:
-        found = connection.execute(text("SELECT value FROM counter")).scalar_one()
-        connection.execute(text("UPDATE counter SET value = :new"), {"new": found + 1})
-    with read(engine) as connection:
-        connection.execute(text("SELECT value FROM counter")).scalar_one()
-engine.dispose()
-"""
+    with write(engine), pytest.raises((StorageError, DBAPIError), match=refusal):
+        come_second()
+    come_second()
 
 
 def test_four_processes_lose_no_transaction(engine: Engine, place: Place) -> None:
-    command = [sys.executable, "-W", "error", "-c", COUNT, str(place), "200"]
-    running = [subprocess.Popen(command) for _ in range(4)]
-    assert [process.wait(120) for process in running] == [0, 0, 0, 0]
+    def count() -> None:
+        own = make_engine(place)
+        for _ in range(200):
+            with write(own) as connection:
+                new = value(connection) + 1
+                connection.execute(text("UPDATE counter SET value = :new"), {"new": new})
+            with read(own) as connection:
+                assert value(connection) >= new
+        own.dispose()
+
+    engine.dispose()
+    assert in_processes(4, count) == [0, 0, 0, 0]
     with read(engine) as connection:
         assert value(connection) == 800
 
@@ -151,48 +155,33 @@ def test_a_full_disk_is_said_and_the_catalog_goes_on(tmp_path: Path) -> None:
     catalog.close()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no RLIMIT_FSIZE there")
 def test_a_file_that_cannot_grow_is_said(tmp_path: Path) -> None:
-    program = (
-        "import resource, signal, sys; from pathlib import Path\n"
-        "from curate.catalog.schema import open_catalog; from curate.errors import StorageError\n"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
-        "try: open_catalog(Path(sys.argv[1]), create=True)\n"
-        "except StorageError as error: print(error)"
-    )
-    command = [sys.executable, "-c", program, str(tmp_path / "catalog.db")]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert "the disk" in said
-    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 20_000
+    def create() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+        with pytest.raises(StorageError, match="the disk"):
+            open_catalog(tmp_path / "catalog.db", create=True)
+
+    assert in_processes(1, create) == [0]
 
 
-def test_a_catalog_without_permission_is_said(tmp_path: Path) -> None:
-    place = tmp_path / "shut" / "catalog.db"
-    place.parent.mkdir()
-    open_catalog(place, create=True).close()
-    place.chmod(0o444)
-    place.parent.chmod(0o555)
-    try:
-        assert "cannot be" in _said_without_privileges(place)
-    finally:
-        place.parent.chmod(0o755)
+def test_a_catalog_without_permission_is_said() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / "catalog.db"
+        open_catalog(place, create=True).close()
+        place.chmod(0o444)
+        Path(folder).chmod(0o555)
 
+        def add() -> None:
+            if os.geteuid() == 0:
+                os.setgroups([])
+                os.setgid(65534)
+                os.setuid(65534)
+            with pytest.raises(StorageError, match="permission"):
+                open_catalog(place, create=False).source("file:///x", NOW)
 
-def _said_without_privileges(place: Path) -> str:
-    program = (
-        "import os, sys; from pathlib import Path\n"
-        "from datetime import UTC, datetime; import curate.catalog.schema as s\n"
-        "from curate.errors import StorageError\n"
-        "if os.geteuid() == 0: os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
-        "try: s.open_catalog(Path(sys.argv[1]), create=False).source('file:///x', datetime.now(UTC))\n"
-        "except StorageError as error: print(error)"
-    )
-    command = [sys.executable, "-c", program, str(place)]
-    for folder in [place.parent, *place.parents][:4]:
-        if folder.owner() == "root" or os.geteuid() != 0:
-            folder.chmod(folder.stat().st_mode | 0o055)
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        assert in_processes(1, add) == [0]
+        Path(folder).chmod(0o755)
 
 
 def test_pieces_are_whole() -> None:

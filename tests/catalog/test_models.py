@@ -143,6 +143,16 @@ def test_a_candidate_given_up_has_no_queue(
     assert (catalog.pending_count(candidate), catalog.pending_count(active)) == (0, 2)
 
 
+def test_candidates_of_the_dead_lose_their_queues(
+    catalog: Catalog, source_id: str, active: str, checkpoint: AddCheckpoint
+) -> None:
+    candidate = checkpoint("candidate", parent=active)
+    catalog.add_images(source_id, [image(1)], NOW)
+    catalog.models.begin_scoring(candidate)
+    catalog.models.drop_candidates()
+    assert (catalog.pending_count(candidate), catalog.pending_count(active)) == (0, 1)
+
+
 def test_one_whose_lease_passed_on_cannot_switch(
     catalog: Catalog, active: str, checkpoint: AddCheckpoint
 ) -> None:

@@ -1,10 +1,8 @@
-"""The catalog's shape: created whole, described truly, migrated safely, refused where it must be."""
+"""The catalog's shape: created whole, described truly, migrated safely, refused where due."""
 
 from __future__ import annotations
 
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -26,9 +24,12 @@ from curate.catalog.schema import (
 from curate.catalog.tables import Base, View
 from curate.errors import CatalogTooNew, NoCatalog, StorageError, UsageError
 
-from .cases import NOW, ROOT, Place, image
+from .cases import NOW, ROOT, Place, image, in_processes
 
-ADDS = "ALTER TABLE source ADD COLUMN note TEXT;\nCREATE TABLE extra (name TEXT NOT NULL, PRIMARY KEY (name)); -- a comment; with that"
+ADDS = """
+ALTER TABLE source ADD COLUMN note TEXT;
+CREATE TABLE extra (name TEXT NOT NULL, PRIMARY KEY (name)); -- a comment; with that
+"""
 FAILS = (
     "CREATE TABLE more (name TEXT NOT NULL, PRIMARY KEY (name));\nINSERT INTO nowhere VALUES (1);"
 )
@@ -107,7 +108,7 @@ def test_the_nearest_catalog_above_is_found(tmp_path: Path) -> None:
 
 def test_migrations_are_applied_in_order_and_once(place: Place, tmp_path: Path) -> None:
     stock(place)
-    folder = migrations(tmp_path / "m", m0002_note=ADDS, m0003_more=FAILS.splitlines()[0])
+    folder = migrations(tmp_path / "m", m0002_note=ADDS, m0003_more=FAILS.split(";")[0])
     assert [step.version for step in steps(folder)] == [1, 2, 3]
     for _ in range(2):
         catalog = open_catalog(place, create=False, migrations=folder)
@@ -167,20 +168,11 @@ def test_processes_that_migrate_at_once_do_it_once(
     if existing:
         stock(place)
     folder = migrations(tmp_path / "m", m0002_note=ADDS)
-    program = (
-        "import sys; from pathlib import Path; from curate.catalog.schema import open_catalog\n"
-        "place = sys.argv[1] if '://' in sys.argv[1] else Path(sys.argv[1])\n"
-        "input(); open_catalog(place, create=True, migrations=Path(sys.argv[2])).close()"
-    )
-    command = [sys.executable, "-c", program, str(place), str(folder)]
-    running = [subprocess.Popen(command, stdin=subprocess.PIPE) for _ in range(4)]
-    for process in running:
-        assert process.stdin is not None
-        process.stdin.write(b"\n")
-        process.stdin.flush()
-    assert [process.wait(60) for process in running] == [0, 0, 0, 0]
-    for process in running:
-        process.communicate()
+
+    def migrate() -> None:
+        open_catalog(place, create=True, migrations=folder).close()
+
+    assert in_processes(4, migrate) == [0, 0, 0, 0]
     assert version_of(place) == 2
     if existing and isinstance(place, Path):
         with closing(sqlite3.connect(f"{place}.before-v2")) as backup:

@@ -108,6 +108,8 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "half a WebP": (WEBP[: len(WEBP) // 2], CUT.format("WEBP")),
     "PNG, the rest zeros": (PNG[:900] + bytes(len(PNG) - 900), CUT.format("PNG")),
     "JPEG, the rest zeros": (JPEG[:900] + bytes(len(JPEG) - 900), CUT.format("JPEG")),
+    "WebP, the rest zeros": (WEBP[:900] + bytes(len(WEBP) - 900), CUT.format("WEBP")),
+    "JPEG without a scan": (b"\xff\xd8\xff\xe0\0\2\xff\xd9", CUT.format("JPEG")),
     "flipped byte inside IDAT": (
         PNG[:200] + bytes([PNG[200] ^ 4]) + PNG[201:],
         CUT.format("PNG"),
@@ -168,6 +170,10 @@ DECODED: dict[str, tuple[bytes, tuple[int, int]]] = {
     "whole JPEG": (JPEG, (48, 40)),
     "whole GIF": (GIF, (48, 40)),
     "whole WebP": (WEBP, (48, 40)),
+    "plain white WebP": (
+        encoded(Image.new("RGB", (300, 300), "white"), "WEBP", quality=100, method=0),
+        (300, 300),
+    ),
     "progressive": (PROGRESSIVE, (48, 40)),
     "IDAT longer than the header says": (png(1, 1, rows=RGB_ROW * 5_000), (1, 1)),
     "text bomb after IDAT, unread": (

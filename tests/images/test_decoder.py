@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -102,74 +101,6 @@ def test_reads_only_a_little_ahead(decoder: Decoder, good: Path) -> None:
     next(results)
     assert taken == AHEAD + 1
     results.close()  # type: ignore[attr-defined]
-
-
-def test_relative_and_strange_names(
-    decoder: Decoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name in (b"\xff\xfe.png", b"a\nb\x1b[31m", b"[red]", b"--help", b"x" * 251 + b".png"):
-        Path(os.fsdecode(name)).write_bytes(png())
-        assert isinstance(only(decoder, Path(os.fsdecode(name))), DecodedImage), name
-
-
-def test_what_is_no_file(decoder: Decoder, tmp_path: Path, good: Path) -> None:
-    link, pipe, folder = tmp_path / "link.png", tmp_path / "pipe.png", tmp_path / "folder.jpg"
-    link.symlink_to(good)
-    os.mkfifo(pipe)
-    folder.mkdir()
-    assert only(decoder, link) == unreadable(link, "a symbolic link")
-    assert only(decoder, pipe) == unreadable(pipe, "a named pipe")
-    assert only(decoder, folder) == unreadable(folder, "a folder")
-    assert only(decoder, Path(os.devnull)) == unreadable(Path(os.devnull), "a device")
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(tmp_path / "s"))
-        assert only(decoder, tmp_path / "s") == unreadable(tmp_path / "s", "a socket")
-
-
-def test_sparse_terabyte_and_empty(decoder: Decoder, tmp_path: Path) -> None:
-    huge, empty = tmp_path / "huge.png", tmp_path / "empty.png"
-    with huge.open("wb") as file:
-        file.truncate(1 << 40)
-    empty.touch()
-    began = time.monotonic()
-    reason = "1,099,511,627,776 bytes; at most 50,000,000"
-    assert only(decoder, huge) == unreadable(huge, reason)
-    assert time.monotonic() - began < 1
-    assert only(decoder, empty) == unreadable(empty, "an empty file")
-
-
-@pytest.mark.skipif(not os.getuid(), reason="root may read everything")
-def test_mode_000(decoder: Decoder, good: Path) -> None:
-    good.chmod(0)
-    assert only(decoder, good) == unreadable(good, "cannot be read: Permission denied")
-
-
-def test_vanished(decoder: Decoder, tmp_path: Path) -> None:
-    assert only(decoder, tmp_path / "nothing.png") == Passing("it vanished")
-
-
-def test_changed_while_read(decoder: Decoder, tmp_path: Path) -> None:
-    """A writer that never stops: whatever is decoded is one whole state of the file."""
-    path = tmp_path / "busy.png"
-    state = png(1, 600) + b"\0" * 20_000_000  # what follows IEND counts for the time to read
-    path.write_bytes(state)
-    stop = threading.Event()
-
-    def write() -> None:
-        with path.open("r+b") as file:
-            while not stop.is_set():
-                file.seek(0)
-                file.write(state[:1000])
-                file.flush()
-
-    writer = threading.Thread(target=write)
-    writer.start()
-    try:
-        assert only(decoder, path) == Passing("it changed while it was read")
-    finally:
-        stop.set()
-        writer.join()
 
 
 def test_killed_worker_is_replaced(decoder: Decoder, good: Path) -> None:

@@ -60,7 +60,7 @@ def test_whole_width_of_a_jpeg_is_seen(previews: Previews) -> None:
 
 
 def test_missing_preview(previews: Previews) -> None:
-    with pytest.raises(KeyError, match="nowhere"):
+    with pytest.raises(StorageError, match="1 previews are missing"):
         load_pixels(previews, ["nowhere"], 8)
     assert load_pixels(previews, [], 8).shape == (0, 3, 8, 8)
 

@@ -1,0 +1,85 @@
+"""The program as a person runs it: a process of its own, and pictures to give it."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageDraw
+
+SHAPES = ("disc", "square", "cross")
+
+
+def picture(kind: str, number: int) -> Image.Image:
+    """A 32-pixel drawing of a shape, or of coloured noise for any other kind."""
+    rng = random.Random(f"{kind} {number}")
+    image = Image.new("RGB", (32, 32), tuple(rng.randrange(90) for _ in range(3)))
+    draw = ImageDraw.Draw(image)
+    colour = tuple(rng.randrange(150, 256) for _ in range(3))
+    x, y, size = rng.randrange(3, 10), rng.randrange(3, 10), rng.randrange(14, 19)
+    if kind == "disc":
+        draw.ellipse((x, y, x + size, y + size), fill=colour)
+    elif kind == "square":
+        draw.rectangle((x, y, x + size, y + size), fill=colour)
+    elif kind == "cross":
+        draw.line((x, y, x + size, y + size), fill=colour, width=4)
+        draw.line((x + size, y, x, y + size), fill=colour, width=4)
+    else:
+        image.frombytes(bytes(rng.randrange(256) for _ in range(32 * 32 * 3)))
+    return image
+
+
+def draw(folder: Path, kind: str, numbers: range) -> list[Path]:
+    """Write pictures of one kind; returns their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{kind}-{number}.png" for number in numbers]
+    for number, path in zip(numbers, paths, strict=True):
+        picture(kind, number).save(path)
+    return paths
+
+
+def environment() -> dict[str, str]:
+    """The caller's, without what would change what the program shows."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("CURATE_")}
+    return kept | {"OMP_NUM_THREADS": "1", "COLUMNS": "200", "NO_COLOR": "1"}
+
+
+def start(folder: Path, *arguments: object) -> subprocess.Popen[str]:
+    """Start `curate` in `folder` and leave it running."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "curate", *map(str, arguments)],
+        cwd=folder,
+        env=environment(),
+        text=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def run(
+    folder: Path, *arguments: object, code: int = 0, stdin: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Run `curate` in `folder`; its exit code must be `code`, and it never shows a traceback."""
+    done = subprocess.run(
+        [sys.executable, "-m", "curate", *map(str, arguments)],
+        cwd=folder,
+        env=environment(),
+        text=True,
+        input=stdin,
+        capture_output=True,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
+    return done
+
+
+def status(folder: Path) -> dict[str, Any]:
+    """`curate status --json`."""
+    found: dict[str, Any] = json.loads(run(folder, "status", "--json").stdout)
+    return found

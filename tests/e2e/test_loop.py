@@ -1,0 +1,127 @@
+"""The whole loop by its commands, each in a process of its own, as a person would run them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from .program import SHAPES, draw, run, start, status
+
+
+def inbox_of(folder: Path, ours: int = 60, strange: int = 20) -> Path:
+    inbox = folder / "inbox"
+    for index, shape in enumerate(SHAPES):
+        draw(inbox / "monday", shape, range(1000, 1000 + ours // 3 + index))
+    draw(inbox, "noise", range(strange))
+    return inbox
+
+
+def test_from_nothing_to_an_export(trained: Path) -> None:
+    inbox = inbox_of(trained)
+    (inbox / "broken.jpg").write_bytes(b"<html>sign in</html>")
+    watched = json.loads(run(trained, "watch", inbox, "--once", "--settle", 0.2, "--json").stdout)
+    assert watched["images"] == 83
+    assert watched["unreadable"] == 1
+    assert watched["counts"]["pending"] == 0
+    run(trained, "rate", "10%")
+    result = json.loads(run(trained, "finetune", "--updates", 20, "--force", "--json").stdout)
+    assert result["outcome"] in ("promoted", "rejected")
+    assert result["images"] == 83
+    found = status(trained)
+    assert found["counts"]["id"] + found["counts"]["ood"] == 83
+    assert found["last_finetune"]["reason"] == result["reason"]
+    rows = list(csv.DictReader(io.StringIO(run(trained, "export", "--ood-only").stdout)))
+    assert len(rows) == found["counts"]["ood"]
+    assert {row["tag"] for row in rows} <= {"ood"}
+    assert "broken.jpg" in run(trained, "list", "unreadable:").stdout
+
+
+def test_the_same_again_changes_nothing(trained: Path) -> None:
+    inbox = inbox_of(trained)
+    first = json.loads(run(trained, "ingest", inbox, "--json").stdout)
+    again = json.loads(run(trained, "ingest", inbox, "--json").stdout)
+    assert (first["images"], first["skipped"]) == (83, 0)
+    assert (again["images"], again["skipped"]) == (0, 83)
+    assert again["counts"] == first["counts"]
+
+
+def test_a_persons_word_stands_and_can_be_taken_back(trained: Path) -> None:
+    inbox = inbox_of(trained, ours=3, strange=1)
+    run(trained, "ingest", inbox)
+    image = inbox / "noise-0.png"
+    before = tag_of(trained, image)
+    for verdict in ("ood", "id"):
+        run(trained, "tag", verdict, image)
+        assert tag_of(trained, image) == verdict
+    run(trained, "undo")
+    assert tag_of(trained, image) == "ood"
+    run(trained, "undo")
+    assert tag_of(trained, image) == before
+    assert "not in the catalog" in run(trained, "tag", "id", inbox / "none.png", code=2).stderr
+
+
+def tag_of(folder: Path, image: Path) -> str:
+    rows = map(json.loads, run(folder, "list", "--json").stdout.splitlines())
+    return str(next(row["tag"] for row in rows if row["path"] == str(image)))
+
+
+def test_models_switch_back(trained: Path) -> None:
+    inbox = inbox_of(trained)
+    run(trained, "ingest", inbox)
+    run(trained, "finetune", "--recipe", "paper", "--epochs", 1, "--margin", 0.5)
+    found = status(trained)
+    first = found["classifier"]["checkpoint"]["checkpoint_id"]
+    assert found["detector"]["checkpoint"]["checkpoint_id"] != first
+    run(trained, "models", "use", first[:12])
+    assert status(trained)["detector"]["checkpoint"]["checkpoint_id"] == first
+    assert len(json.loads(run(trained, "models", "list", "--json").stdout)["checkpoints"]) == 2
+
+
+def test_imagefolder_copies_by_class(trained: Path) -> None:
+    inbox = inbox_of(trained, ours=6, strange=2)
+    run(trained, "ingest", inbox)
+    run(trained, "export", "handed", "--format", "imagefolder")
+    copies = list((trained / "handed").rglob("*.png"))
+    originals = {path.read_bytes() for path in inbox.rglob("*.png")}
+    assert {path.read_bytes() for path in copies} == originals
+    assert {path.parent.name for path in copies} <= {*SHAPES, "_ood"}
+    assert "not empty" in run(trained, "export", "handed", "-f", "imagefolder", code=2).stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_watch_goes_on_while_a_fine_tune_runs_and_ends_cleanly(
+    trained: Path, number: signal.Signals
+) -> None:
+    inbox = inbox_of(trained, ours=30, strange=10)
+    watch = start(trained, "watch", inbox, "--settle", 0.2, "--finetune-images", 30)
+    try:
+        wait_until(lambda: status(trained)["last_finetune"] is not None)
+        draw(inbox / "tuesday", "disc", range(2000, 2010))
+        wait_until(lambda: status(trained)["counts"]["images"] == 53)
+        refused = run(trained, "watch", inbox, "--once", code=5)
+        assert str(watch.pid) in refused.stderr
+        run(trained, "export", "meanwhile.csv")
+        wait_until(lambda: status(trained)["last_finetune"]["outcome"] is not None)
+    finally:
+        watch.send_signal(number)
+        _, errors = watch.communicate(timeout=60)
+    assert watch.returncode == 128 + number, errors
+    assert "Traceback" not in errors
+    found = status(trained)
+    assert found["counts"]["pending"] == 0
+    assert found["held"] == []
+
+
+def wait_until(condition: object, seconds: float = 120) -> None:
+    """Ask again and again, until it holds or the time is over."""
+    assert callable(condition)
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never came true"
+        time.sleep(0.3)
