@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from .program import SHAPES, draw, run, start, status
+from ..program import SHAPES, draw, run, start, status
 
 
 def inbox_of(folder: Path, ours: int = 60, strange: int = 20) -> Path:

@@ -109,7 +109,7 @@ def test_every_torchvision_model_gives_two_rows_of_logits(
 
 
 def test_all_of_torchvision_is_known() -> None:
-    assert len(backbone_names()) == 3 + len(models.list_models(module=models))
+    assert len(backbone_names()) == 4 + len(models.list_models(module=models))
     assert backbone_names()[0] == "small-resnet"
 
 

@@ -1,0 +1,181 @@
+"""What a person gets wrong, or a disk: one clear line, the right exit code, nothing lost."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from ..program import SHAPES, draw, environment, picture, run, status
+
+
+def line_of(folder: Path, *arguments: object, code: int) -> str:
+    """The one line of error that a command ends with."""
+    errors = run(folder, *arguments, code=code).stderr.splitlines()
+    lines = [line for line in errors if line.startswith("error: ")]
+    assert len(lines) == 1, errors
+    return lines[0]
+
+
+@pytest.mark.parametrize("command", ["status", "finetune", "list", "export", "undo", "rate"])
+def test_without_a_catalog(tmp_path: Path, command: str) -> None:
+    assert "curate train LABELED" in line_of(tmp_path, command, code=4)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_checkpoint(tmp_path: Path) -> None:
+    inbox = tmp_path / "inbox"
+    draw(inbox, "disc", range(3))
+    done = run(tmp_path, "watch", inbox, "--once", "--settle", 0)
+    assert "no network yet" in done.stderr
+    assert status(tmp_path)["counts"]["pending"] == 3
+    assert "curate train" in line_of(tmp_path, "finetune", code=4)
+
+
+def labeled(tmp_path: Path, kind: str) -> Path:
+    folder = tmp_path / "labeled"
+    folder.mkdir()
+    if kind == "flat":
+        draw(folder, "disc", range(3))
+    elif kind == "one class":
+        draw(folder / "disc", "disc", range(12))
+    elif kind == "nested":
+        for shape in SHAPES:
+            draw(folder / "train" / shape, shape, range(3))
+    elif kind == "empty class":
+        draw(folder / "disc", "disc", range(12))
+        (folder / "square").mkdir()
+    elif kind == "no images at all":
+        for shape in SHAPES:
+            (folder / shape).mkdir()
+            (folder / shape / "broken.png").write_bytes(b"not a picture")
+    elif kind == "a file":
+        folder.rmdir()
+        folder.write_text("hello")
+    elif kind == "missing":
+        folder.rmdir()
+    return folder
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("missing", "a file", "empty", "flat", "one class", "nested", "empty class"),
+        "no images at all",
+    ],
+)
+def test_a_labeled_folder_that_is_none(tmp_path: Path, kind: str) -> None:
+    line = line_of(tmp_path, "train", labeled(tmp_path, kind), "--epochs", 1, code=2)
+    assert "labeled folder" in line
+    assert len(line) > 60
+
+
+def test_one_picture_in_two_classes(trained_once: Path, tmp_path: Path) -> None:
+    for shape in SHAPES:
+        draw(tmp_path / "labeled" / shape, shape, range(12))
+    shutil.copy(tmp_path / "labeled" / "disc" / "disc-0.png", tmp_path / "labeled" / "cross")
+    options = ("train", "labeled", "--epochs", 1, "--image-size", 32)
+    assert "two classes" in run(tmp_path, *options).stderr
+    assert "two classes" in line_of(tmp_path, *options, "--strict", code=2)
+
+
+def test_an_unreadable_labeled_image(tmp_path: Path) -> None:
+    for shape in SHAPES:
+        draw(tmp_path / "labeled" / shape, shape, range(12))
+    (tmp_path / "labeled" / "disc" / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    options = ("train", "labeled", "--epochs", 1, "--image-size", 32)
+    assert "cut.png" in run(tmp_path, *options).stderr
+    line_of(tmp_path, *options, "--strict", code=3)
+
+
+def test_an_inbox_that_is_none(trained: Path) -> None:
+    (trained / "file").write_text("hello")
+    assert "no such folder" in line_of(trained, "watch", "nowhere", code=2)
+    assert "a file" in line_of(trained, "watch", "file", code=2)
+    inside = trained / ".curate" / "inbox"
+    inside.mkdir()
+    assert "catalog" in line_of(trained, "watch", inside, code=2)
+
+
+def test_a_catalog_from_a_newer_version(trained: Path) -> None:
+    with sqlite3.connect(trained / ".curate" / "catalog.db") as catalog:
+        catalog.execute("INSERT INTO schema_version VALUES (99, '2030-01-01 00:00:00', '9.0')")
+    line = line_of(trained, "status", code=6)
+    assert "99" in line
+    assert "update curate" in line
+
+
+def test_a_catalog_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "catalog.db").write_bytes(b"hello" * 1000)
+    line_of(tmp_path, "status", "--catalog", "catalog.db", code=6)
+
+
+def test_a_catalog_in_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("hello")
+    line = line_of(tmp_path, "ingest", ".", "--catalog", tmp_path / "file" / "c.db", code=6)
+    assert "--catalog" in line
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "checkpoint.json"])
+def test_a_checkpoint_that_was_tampered_with(trained: Path, name: str) -> None:
+    draw(trained / "inbox", "disc", range(3))
+    file = next((trained / ".curate" / "checkpoints").glob(f"*/{name}"))
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    assert "refused" in line_of(trained, "finetune", "--force", code=7)
+    line_of(trained, "ingest", "inbox", code=7)
+    assert status(trained)["counts"]["pending"] == 3
+
+
+FULL = """
+import resource, runpy, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+sys.argv = ['curate', 'ingest', 'inbox']
+runpy.run_module('curate', run_name='__main__')
+"""
+
+
+def test_a_full_disk(trained: Path) -> None:
+    """The file-size limit of the process stands in for the disk's: writes fail the same way."""
+    inbox = trained / "inbox"
+    draw(inbox, "noise", range(400))
+    done = subprocess.run(
+        [sys.executable, "-c", FULL], cwd=trained, env=environment(), capture_output=True
+    )
+    assert done.returncode == 6, done.stderr
+    assert b"Traceback" not in done.stderr
+    run(trained, "ingest", inbox)
+    assert status(trained)["counts"]["images"] == 400
+
+
+def test_hostile_names_and_strange_files(trained: Path) -> None:
+    inbox = trained / "inbox"
+    inbox.mkdir()
+    names = [
+        b"[/red].png",
+        b"=1+1.png",
+        b"--help.png",
+        b"\x1b[2J.png",
+        b"new\nline.png",
+        b"\xff.png",
+    ]
+    for number, name in enumerate(names):
+        with open(os.path.join(os.fsencode(inbox), name), "wb") as file:
+            picture("noise", number).save(file, "PNG")
+    os.mkfifo(inbox / "pipe.png")
+    (inbox / "link.png").symlink_to("/etc/passwd")
+    Image.new("RGB", (8, 8)).save(inbox / "small.jpg")
+    run(trained, "ingest", inbox)
+    assert status(trained)["counts"]["images"] == len(names) + 1
+    for command in ("list", "export", "status"):
+        assert "\x1b" not in run(trained, command).stderr
+    assert "\x1b" not in run(trained, "list").stdout
+    assert "'--help.png" not in run(trained, "list").stdout
