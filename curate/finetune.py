@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import heapq
 import os
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +29,7 @@ from curate.model.device import choose_device, memory_format
 from curate.model.guard import Evidence, Verdict, judge
 from curate.model.inference import predict
 from curate.model.network import TwoHeadNetwork
+from curate.model.sampling import reservoir
 from curate.model.scores import Scores
 from curate.model.share import OodShare, estimate_share
 from curate.recipes import Diverged, Run, Update, run_guarded, run_paper
@@ -134,6 +134,10 @@ def _attempt(
         lease.renew()
         on_update(update)
 
+    def scored(done: int, total: int) -> None:
+        lease.renew()
+        on_images(done, total)
+
     network = copy.deepcopy(materials.network)
     progress = _progress_file(workspace, materials, config)
     try:
@@ -149,7 +153,7 @@ def _attempt(
     made = _keep(workspace, network, materials, config, figures)
     reason = f"fine-tuned on {images} inbox images with the {recipe_name(config)} recipe"
     Scorer(workspace, materials.device).put_in_service(
-        made.id, ["detector"], reason, (LEASE, lease.fence), on_images
+        made.id, ["detector"], reason, (LEASE, lease.fence), scored
     )
     return FinetuneResult("promoted", reason, figures, images, made.id)
 
@@ -180,12 +184,6 @@ def gather(workspace: Workspace, parent: str, config: FinetuneConfig) -> Materia
         device=device,
         rate=workspace.catalog.rates.current(),
     )
-
-
-def reservoir(hashes: Iterable[str], limit: int, seed: int) -> tuple[str, ...]:
-    """At most `limit` of the hashes, chosen by a keyed digest, so that the choice is stable."""
-    keyed = ((hashlib.sha256(f"{seed}:{name}".encode()).digest(), name) for name in hashes)
-    return tuple(name for _, name in heapq.nsmallest(limit, keyed))
 
 
 def tune(

@@ -10,7 +10,7 @@ import typer
 
 from curate import console
 from curate.catalog.query import Query, parse
-from curate.cli import shown
+from curate.cli import standing
 from curate.cli.app import app
 from curate.cli.options import Catalog, FormatName, Json, Null, QueryText
 from curate.errors import UsageError
@@ -28,7 +28,7 @@ def list_images(
     from curate.workspace import open_workspace
 
     with open_workspace(catalog, create=False) as workspace:
-        shown.listing(workspace, parse(query), limit, null, as_json)
+        standing.listing(workspace, parse(query), limit, null, as_json)
 
 
 @app.command()
@@ -56,13 +56,13 @@ def export(
     chosen = _narrowed(query, "ood" if ood_only else "id" if id_only else None, label, since)
     with open_workspace(catalog, create=False) as workspace:
         if destination is None:
-            shown.manifest(workspace, chosen, format.value, all_paths)
+            standing.manifest(workspace, chosen, format.value, all_paths)
             return
         with console.progress("exporting") as advance:
             exported = export(
                 workspace, chosen, destination, format.value, all_paths, lambda n: advance(n, n)
             )
-        shown.exported(exported, destination)
+        standing.exported(exported, destination)
 
 
 @app.command()
@@ -72,7 +72,7 @@ def status(as_json: Json = False, catalog: Catalog = None) -> None:
     from curate.workspace import open_workspace
 
     with open_workspace(catalog, create=False) as workspace:
-        shown.status(status(workspace), workspace, as_json)
+        standing.status(status(workspace), workspace, as_json)
 
 
 def _narrowed(query: str, tag: str | None, label: str | None, since: str | None) -> Query:

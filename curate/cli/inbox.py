@@ -84,6 +84,8 @@ def watch(
     with open_workspace(catalog, create=True) as workspace, Decoder(DecodeConfig()) as decoder:
         _inherit_catalog(catalog, workspace.folder)
         scorer = Scorer(workspace, choose_device(device))
+        if not once:
+            console.note(f"watching {console.safe(inbox)}; Ctrl-C ends it")
         watched = watch(workspace, inbox, scorer, decoder, config, child, shown.event)
         shown.watched(watched, workspace.catalog, as_json)
 

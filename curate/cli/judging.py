@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from curate import console
-from curate.cli import shown
+from curate.cli import standing
 from curate.cli.app import app
 from curate.cli.options import Catalog, Json, Null, Verdict, login, names_of
 
@@ -60,4 +60,4 @@ def rate(
     with open_workspace(catalog, create=False) as workspace:
         if rate is not None:
             choose_rate(workspace, rate)
-        shown.rate(workspace, as_json)
+        standing.rate(workspace, as_json)

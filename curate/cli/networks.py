@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from curate import console
-from curate.cli import shown
+from curate.cli import shown, standing
 from curate.cli.app import app, models_app
 from curate.cli.options import Catalog, Device, Json, RecipeName, Schedule, Seed, Strict
 from curate.config import (
@@ -128,7 +128,7 @@ def list_models(as_json: Json = False, catalog: Catalog = None) -> None:
     from curate.workspace import open_workspace
 
     with open_workspace(catalog, create=False) as workspace:
-        shown.models(workspace, as_json)
+        standing.models(workspace, as_json)
 
 
 @models_app.command("show")
@@ -140,7 +140,7 @@ def show_model(
     from curate.workspace import open_workspace
 
     with open_workspace(catalog, create=False) as workspace:
-        shown.model(workspace, checkpoint)
+        standing.model(workspace, checkpoint)
 
 
 @models_app.command("use")

@@ -1,8 +1,10 @@
-"""Which images a training step sees, as a function of its number alone: runs can be resumed."""
+"""Which images are trained on, as a function of seeds and numbers alone: runs can be resumed."""
 
 from __future__ import annotations
 
 import hashlib
+import heapq
+from collections.abc import Iterable
 
 import torch
 
@@ -44,3 +46,9 @@ def step_generator(seed: int, step: int) -> torch.Generator:
     """
     digest = hashlib.sha256(f"{seed} {step}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:4], "big"))
+
+
+def reservoir(hashes: Iterable[str], limit: int, seed: int) -> tuple[str, ...]:
+    """At most `limit` of the hashes, chosen by a keyed digest, so that the choice is stable."""
+    keyed = ((hashlib.sha256(f"{seed}:{name}".encode()).digest(), name) for name in hashes)
+    return tuple(name for _, name in heapq.nsmallest(limit, keyed))

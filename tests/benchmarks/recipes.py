@@ -38,7 +38,6 @@ RECIPES = {
     "paper": FinetuneConfig(recipe=PaperRecipe()),
     "paper, lr 0.01": FinetuneConfig(recipe=PaperRecipe(learning_rate=0.01)),
     "guarded": FinetuneConfig(recipe=GuardedRecipe()),
-    "guarded, gate overridden": FinetuneConfig(recipe=GuardedRecipe(), force=True),
 }
 
 
@@ -64,7 +63,6 @@ def run_seed(options: argparse.Namespace, seed: int, truth: dict[str, str]) -> N
         {(r["seed"], r["recipe"]) for r in map(json.loads, out.open())} if out.exists() else set()
     )
     with open_workspace(str(place), create=True) as workspace, Decoder(DecodeConfig()) as decoder:
-        began = time.monotonic()
         pretrained = next((row for row in workspace.catalog.models.list()), None)
         if pretrained is None:
             config = TrainConfig(

@@ -81,8 +81,8 @@ def test_one_picture_in_two_classes(trained_once: Path, tmp_path: Path) -> None:
         draw(tmp_path / "labeled" / shape, shape, range(12))
     shutil.copy(tmp_path / "labeled" / "disc" / "disc-0.png", tmp_path / "labeled" / "cross")
     options = ("train", "labeled", "--epochs", 1, "--image-size", 32)
-    assert "two classes" in run(tmp_path, *options).stderr
-    assert "two classes" in line_of(tmp_path, *options, "--strict", code=2)
+    assert "2 files hold a picture that is in two classes" in run(tmp_path, *options).stderr
+    assert "several classes" in line_of(tmp_path, *options, "--strict", code=2)
 
 
 def test_an_unreadable_labeled_image(tmp_path: Path) -> None:

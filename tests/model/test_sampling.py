@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from curate.model.sampling import Stream, step_generator
+from curate.model.sampling import Stream, reservoir, step_generator
 
 
 def test_every_pass_holds_every_index_once() -> None:
@@ -28,3 +28,14 @@ def test_seeds_and_steps_never_share_random_numbers() -> None:
         for step in range(20)
     }
     assert len(draws) == 400
+
+
+def test_a_reservoir_is_a_stable_choice() -> None:
+    names = [f"{number:064x}" for number in range(1000)]
+    chosen = reservoir(names, 100, seed=4)
+    assert len(set(chosen)) == 100
+    assert chosen == reservoir(reversed(names), 100, seed=4)
+    assert set(chosen) != set(reservoir(names, 100, seed=5))
+    # One more image changes at most one of the chosen.
+    assert len(set(chosen) - set(reservoir([*names, "f" * 64], 100, seed=4))) <= 1
+    assert reservoir(names[:3], 100, seed=4) == reservoir(names[:3], 3, seed=4)

@@ -1,108 +1,31 @@
-"""The inbox service: hint -> scan -> settled -> ingest -> score; when due, fine-tune in a child.
-
-File-system events get lost, so they are hints only: the scan is the truth.
-"""
+"""One watched inbox: what is due at each turn. Time comes in as an argument."""
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import cast
 
-from watchdog.events import FileSystemEvent, FileSystemEventHandler
-from watchdog.observers import Observer
-
-from curate.catalog.runs import RunRow
 from curate.catalog.schema import on_network_file_system
 from curate.config import WatchConfig
 from curate.finetune import LEASE
-from curate.images.decode import Decoder
-from curate.images.inbox import StabilityTracker, check_inbox, restat, scan
-from curate.ingest import Ingested, Source
+from curate.images.inbox import StabilityTracker, restat, scan
+from curate.ingest import Source
 from curate.score import Scorer
-from curate.workspace import Lease, Workspace, hold
+from curate.watch.events import (
+    Arrived,
+    Event,
+    FinetuneEnded,
+    FinetuneStarted,
+    InboxGone,
+    Watched,
+)
+from curate.watch.hints import Hints, topmost
+from curate.workspace import Lease, Workspace
 
-HINTS_KEPT = 1_000
 CHILD_SECONDS = 10.0
-
-
-@dataclass(frozen=True)
-class Arrived:
-    """A batch of files has been catalogued and scored."""
-
-    ingested: Ingested
-    scored: int
-
-
-@dataclass(frozen=True)
-class FinetuneStarted:
-    """A fine-tune fell due: `images` have arrived since the last one."""
-
-    images: int
-
-
-@dataclass(frozen=True)
-class FinetuneEnded:
-    """A fine-tune ended; `run` is its record."""
-
-    run: RunRow
-
-
-@dataclass(frozen=True)
-class InboxGone:
-    """The inbox is not there any more; nothing is forgotten, the watch waits for it."""
-
-    inbox: Path
-
-
-Event = Arrived | FinetuneStarted | FinetuneEnded | InboxGone
-
-
-@dataclass
-class Watched:
-    """What a watch did until it ended, and the files it left because they were still changing."""
-
-    ingested: Ingested = field(default_factory=Ingested)
-    scored: int = 0
-    left: int = 0
-
-
-class Hints(FileSystemEventHandler):
-    """Directories that events say are worth scanning; beyond 1,000 everything is."""
-
-    def __init__(self, root: Path) -> None:
-        self._root, self._lock = root, threading.Lock()
-        self._directories: set[Path] = set()
-        self.arrived = threading.Event()
-
-    def on_any_event(self, event: FileSystemEvent) -> None:
-        """Called by the observer's thread."""
-        if event.event_type in ("opened", "closed_no_write"):
-            return
-        for name in filter(None, (event.src_path, event.dest_path)):
-            self._add(Path(os.fsdecode(cast("str | bytes", name))))
-
-    def _add(self, path: Path) -> None:
-        with self._lock:
-            self._directories |= {path if path.is_dir() else path.parent}
-            if len(self._directories) > HINTS_KEPT:
-                self._directories = {self._root}
-        self.arrived.set()
-
-    def take(self) -> set[Path]:
-        """The directories hinted at since the last call."""
-        self.arrived.clear()
-        with self._lock:
-            taken, self._directories = self._directories, set()
-        return taken
 
 
 class Watch:
@@ -115,9 +38,11 @@ class Watch:
         scorer: Scorer,
         config: WatchConfig,
         child_command: Sequence[str],
+        lease: Lease,
         on_event: Callable[[Event], None],
     ) -> None:
         self.workspace, self.source, self.scorer, self.config = workspace, source, scorer, config
+        self.lease = lease
         self.hints = Hints(source.root)
         self.total = Watched()
         self._tracker = StabilityTracker(config.settle_seconds)
@@ -161,7 +86,7 @@ class Watch:
             self.hints.take()
             self._scan([self.source.root], now)
         elif self.hints.arrived.is_set() and now >= self._next_hint:
-            self._scan(_topmost(self.hints.take()), now)
+            self._scan(topmost(self.hints.take()), now)
 
     def _scan(self, directories: Sequence[Path], now: float) -> None:
         began, files, whole = time.monotonic(), 0, self.source.root in directories
@@ -204,8 +129,8 @@ class Watch:
             yield settled[start : start + self.config.batch]
 
     def _arrive(self, paths: list[Path]) -> None:
-        ingested = self.source.ingest(paths, lambda _: None)
-        scored = self.scorer.score_active()
+        ingested = self.source.ingest(paths, lambda _: self.lease.renew())
+        scored = self.scorer.score_active(lambda _: self.lease.renew())
         self.total.ingested.add(ingested)
         self.total.scored += scored
         self._on_event(Arrived(ingested, scored))
@@ -256,76 +181,3 @@ class Watch:
         except subprocess.TimeoutExpired:
             self._child.kill()
             self._child.wait()
-
-
-def watch(
-    workspace: Workspace,
-    inbox: Path,
-    scorer: Scorer,
-    decoder: Decoder,
-    config: WatchConfig,
-    child_command: Sequence[str] = (sys.executable, "-m", "curate", "finetune"),
-    on_event: Callable[[Event], None] = lambda _: None,
-) -> Watched:
-    """Watch `inbox` until interrupted, or with `once` until what is there now is done.
-
-    Raises InboxError for a place that cannot be an inbox, HeldByAnother while another process
-    watches it.
-    """
-    inbox = inbox.absolute()
-    check_inbox(inbox, workspace.folder)
-    with ExitStack() as stack:
-        source = Source(workspace, inbox, decoder)
-        name = f"watch:{source.source_id}"
-        lease = stack.enter_context(hold(workspace, name, f"the inbox {str(inbox)!r}"))
-        watch = Watch(workspace, source, scorer, config, child_command, on_event)
-        stack.callback(watch.stop_child)
-        scorer.score_active()
-        if config.once:
-            return _once(watch)
-        _for_ever(watch, lease)
-    return watch.total
-
-
-def _once(watch: Watch) -> Watched:
-    end = time.monotonic() + 2 * watch.config.settle_seconds
-    watch.turn(time.monotonic())
-    while watch.waiting and time.monotonic() <= end:
-        time.sleep(min(watch.pause(time.monotonic()), 0.5))
-        watch.turn(time.monotonic())
-    watch.total.left = watch.waiting
-    return watch.total
-
-
-def _for_ever(watch: Watch, lease: Lease) -> None:
-    while True:
-        with _observed(watch):
-            while not watch.root_changed():
-                watch.turn(time.monotonic())
-                lease.renew()
-                watch.wait()
-
-
-@contextmanager
-def _observed(watch: Watch) -> Iterator[None]:
-    """Let events hint at directories for as long as the root stays the same directory."""
-    watch.root_changed()
-    if not watch.source.root.is_dir() or watch.config.poll:
-        yield
-        return
-    observer = Observer()
-    observer.schedule(watch.hints, str(watch.source.root), recursive=True)
-    # Out of watches, the scan every minute finds everything, only later.
-    with suppress(OSError):
-        observer.start()
-    try:
-        yield
-    finally:
-        observer.stop()
-        if observer.is_alive():
-            observer.join()
-
-
-def _topmost(directories: set[Path]) -> list[Path]:
-    """The directories that lie below no other of them."""
-    return [d for d in sorted(directories) if not any(up in directories for up in d.parents)]

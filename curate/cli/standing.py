@@ -1,0 +1,187 @@
+"""What stands in the catalog, shown: rate, lists, status, networks and fine-tunes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from curate import console
+from curate.catalog.models import CheckpointRow
+from curate.catalog.query import Query
+from curate.catalog.runs import RunRow
+from curate.cli.shown import plain
+from curate.console import safe
+from curate.errors import UsageError
+from curate.export import Exported, Format, records, shown_path, write_manifest
+from curate.status import Active, Status
+from curate.workspace import Workspace
+
+
+def rate(workspace: Workspace, as_json: bool) -> None:
+    """The false-alarm rate in force, and what it flags."""
+    catalog = workspace.catalog
+    counts, current = catalog.counts(), catalog.rates.current()
+    if as_json:
+        console.json_document({"rate": current, "id": counts.id, "ood": counts.ood})
+        return
+    console.show(f"{current:.4g}")
+    console.note(f"{current:.1%} of your own classes may be flagged: {counts.ood} ood now")
+
+
+def listing(
+    workspace: Workspace, query: Query, limit: int | None, null: bool, as_json: bool
+) -> None:
+    """Rows of the catalog: a table, NDJSON, or names ended by zero bytes for `xargs -0`."""
+    rows = islice(_listed(workspace, query), limit)
+    if null:
+        for row in rows:
+            sys.stdout.buffer.write(str(row["path"]).encode("utf-8", "surrogateescape") + b"\0")
+    elif as_json:
+        console.ndjson(rows)
+    elif query.unreadable:
+        console.table("", ("file", "reason"), ((safe(r["path"]), r["reason"]) for r in rows))
+    else:
+        columns = ("tag", "score", "p", "label", "file")
+        console.table("", columns, (_list_row(row) for row in rows))
+
+
+def _listed(workspace: Workspace, query: Query) -> Iterator[dict[str, Any]]:
+    if query.unreadable:
+        for bad in workspace.catalog.iter_unreadable():
+            yield plain(bad) | {"path": shown_path(bad.source, bad.path)}
+    else:
+        yield from records(workspace, query)
+
+
+def _list_row(row: dict[str, Any]) -> tuple[str, ...]:
+    score, p = ("" if row[name] is None else f"{row[name]:.3f}" for name in ("score", "p_value"))
+    return str(row["tag"]), score, p, safe(str(row["label"] or "")), safe(str(row["path"]))
+
+
+def manifest(workspace: Workspace, query: Query, format: Format, all_paths: bool) -> None:
+    """A manifest on standard output."""
+    if format == "imagefolder":
+        raise UsageError("imagefolder needs a folder to copy to: `curate export DEST`")
+    count = write_manifest(records(workspace, query, all_paths), format, sys.stdout)
+    console.note(f"{count} rows")
+
+
+def exported(result: Exported, destination: Path) -> None:
+    """How much was handed on, and what could not be."""
+    console.note(f"{result.rows} rows in {safe(destination)}")
+    if result.missing:
+        console.warn(
+            f"{len(result.missing)} originals are gone or changed and were not copied, the first "
+            f"is {safe(result.missing[0])}; the manifest names them"
+        )
+
+
+def status(found: Status, workspace: Workspace, as_json: bool) -> None:
+    """Everything in one look."""
+    if as_json:
+        console.json_document(plain(found))
+        return
+    rows = [
+        ("catalog", safe(workspace.folder)),
+        ("images", f"{found.counts.images} ({found.counts.unreadable} files unreadable)"),
+        ("tags", f"{found.counts.id} id, {found.counts.ood} ood, {found.counts.pending} pending"),
+        ("reviewed", str(found.counts.reviewed)),
+        ("alarm rate", f"{found.rate:.1%} of your own classes may be flagged"),
+        ("OOD share", _share(found)),
+        ("classifier", _active(found.classifier)),
+        ("detector", _active(found.detector)),
+        *(("inbox", _source(source)) for source in found.sources),
+        *(("running", f"{row.name.split(':')[0]}, process {row.pid}") for row in found.held),
+        ("fine-tune", _run(found.last_finetune)),
+    ]
+    console.table("", ("", ""), rows)
+    _histogram(found, workspace)
+
+
+def _share(found: Status) -> str:
+    if found.ood_share is None or found.ood_share_interval is None:
+        return "unknown: nothing is tagged yet"
+    low, high = found.ood_share_interval
+    return f"at least about {found.ood_share:.1%} (95 % interval {low:.1%} to {high:.1%})"
+
+
+def _active(active: Active | None) -> str:
+    if active is None:
+        return "none; run `curate train LABELED`"
+    made = active.checkpoint
+    return f"{made.checkpoint_id[:12]} {made.backbone} ({made.recipe}), {ago(active.since)}"
+
+
+def _source(source: Any) -> str:
+    name = safe(shown_path(source.root_uri, ""))
+    if source.last_scan_at is None:
+        return name
+    return f"{name}, scanned {ago(source.last_scan_at)} ({source.watch_mode})"
+
+
+def _run(run: RunRow | None) -> str:
+    if run is None:
+        return "none yet"
+    return f"{run.outcome or 'running'} {ago(run.ended_at or run.started_at)}: {run.reason or ''}"
+
+
+def ago(moment: datetime) -> str:
+    """How long ago a moment was, in the largest fitting unit."""
+    seconds = max(0, int((datetime.now(UTC) - moment).total_seconds()))
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds // size} {unit} ago"
+    return f"{seconds} s ago"
+
+
+def _histogram(found: Status, workspace: Workspace) -> None:
+    if found.detector is None:
+        return
+    identity = found.detector.checkpoint.checkpoint_id
+    scores = workspace.catalog.score_sample(identity)
+    if scores:
+        flagged = workspace.catalog.lowest_flagged(identity, found.rate)
+        console.histogram(scores, flagged, "discrepancy of the inbox's images")
+
+
+def models(workspace: Workspace, as_json: bool) -> None:
+    """All checkpoints, then all fine-tunes with their reasons."""
+    catalog = workspace.catalog
+    rows, runs = catalog.models.list(), catalog.runs.list()
+    active = {role: catalog.models.active(role) for role in ("classifier", "detector")}
+    if as_json:
+        console.json_document(
+            {"checkpoints": plain(rows), "finetunes": plain(runs), "active": active}
+        )
+        return
+    console.table(
+        "networks",
+        ("id", "made", "backbone", "recipe", "in service as"),
+        [_model_row(row, active) for row in rows],
+    )
+    console.table(
+        "fine-tunes",
+        ("when", "recipe", "outcome", "reason"),
+        [(ago(r.started_at), r.recipe, r.outcome or "running", r.reason or "") for r in runs],
+    )
+
+
+def _model_row(row: CheckpointRow, active: dict[str, str | None]) -> tuple[str, ...]:
+    roles = [role for role, identity in active.items() if identity == row.checkpoint_id]
+    made = ago(row.created_at)
+    return row.checkpoint_id[:12], made, row.backbone, row.recipe, ", ".join(roles)
+
+
+def model(workspace: Workspace, prefix: str) -> None:
+    """One checkpoint's manifest, its row and where it lies."""
+    row = workspace.catalog.models.get(prefix)
+    path = workspace.checkpoints / row.checkpoint_id
+    manifest = json.loads((path / "checkpoint.json").read_bytes()) if path.is_dir() else {}
+    manifest.pop("pool", None)
+    manifest.pop("calibration", None)
+    console.json_document(plain(row) | {"path": safe(path), "manifest": manifest})

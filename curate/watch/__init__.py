@@ -1,0 +1,78 @@
+"""The inbox service: hint -> scan -> settled -> ingest -> score; when due, fine-tune in a child.
+
+File-system events get lost, so they are hints only: the scan is the truth.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from pathlib import Path
+
+from curate.config import WatchConfig
+from curate.images.decode import Decoder
+from curate.images.inbox import check_inbox
+from curate.ingest import Source
+from curate.score import Scorer
+from curate.watch.events import Event, Watched
+from curate.watch.hints import observed
+from curate.watch.service import Watch
+from curate.workspace import Workspace, hold
+
+
+def watch(
+    workspace: Workspace,
+    inbox: Path,
+    scorer: Scorer,
+    decoder: Decoder,
+    config: WatchConfig,
+    child_command: Sequence[str] = (sys.executable, "-m", "curate", "finetune"),
+    on_event: Callable[[Event], None] = lambda _: None,
+) -> Watched:
+    """Watch `inbox` until interrupted, or with `once` until what is there now is done.
+
+    Raises InboxError for a place that cannot be an inbox, HeldByAnother while another process
+    watches it.
+    """
+    inbox = inbox.absolute()
+    check_inbox(inbox, workspace.folder)
+    with ExitStack() as stack:
+        source = Source(workspace, inbox, decoder)
+        name = f"watch:{source.source_id}"
+        lease = stack.enter_context(hold(workspace, name, f"the inbox {str(inbox)!r}"))
+        service = Watch(workspace, source, scorer, config, child_command, lease, on_event)
+        stack.callback(service.stop_child)
+        scorer.score_active(lambda _: lease.renew())
+        if config.once:
+            return _once(service)
+        _for_ever(service)
+    return service.total
+
+
+def _once(service: Watch) -> Watched:
+    end = time.monotonic() + 2 * service.config.settle_seconds
+    service.turn(time.monotonic())
+    while service.waiting and time.monotonic() <= end:
+        time.sleep(min(service.pause(time.monotonic()), 0.5))
+        service.turn(time.monotonic())
+    service.total.left = service.waiting
+    return service.total
+
+
+def _for_ever(service: Watch) -> None:
+    while True:
+        service.root_changed()
+        with _hinted(service):
+            while not service.root_changed():
+                service.turn(time.monotonic())
+                service.lease.renew()
+                service.wait()
+
+
+def _hinted(service: Watch) -> AbstractContextManager[None]:
+    """Events, for as long as the root stays the same directory; none where they are of no use."""
+    if service.config.poll or not service.source.root.is_dir():
+        return nullcontext()
+    return observed(service.hints, service.source.root)

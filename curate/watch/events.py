@@ -1,0 +1,50 @@
+"""What a watch tells of itself while it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from curate.catalog.runs import RunRow
+from curate.ingest import Ingested
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """A batch of files has been catalogued and scored."""
+
+    ingested: Ingested
+    scored: int
+
+
+@dataclass(frozen=True)
+class FinetuneStarted:
+    """A fine-tune fell due: `images` have arrived since the last one."""
+
+    images: int
+
+
+@dataclass(frozen=True)
+class FinetuneEnded:
+    """A fine-tune ended; `run` is its record."""
+
+    run: RunRow
+
+
+@dataclass(frozen=True)
+class InboxGone:
+    """The inbox is not there any more; nothing is forgotten, the watch waits for it."""
+
+    inbox: Path
+
+
+Event = Arrived | FinetuneStarted | FinetuneEnded | InboxGone
+
+
+@dataclass
+class Watched:
+    """What a watch did until it ended, and the files it left because they were still changing."""
+
+    ingested: Ingested = field(default_factory=Ingested)
+    scored: int = 0
+    left: int = 0

@@ -1,0 +1,129 @@
+"""What comes of a fine-tune and what must not: each outcome, its record, the detector after."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from curate.config import DecodeConfig, FinetuneConfig, GuardedRecipe, PaperRecipe
+from curate.errors import HeldByAnother, UsageError
+from curate.finetune import LEASE, finetune
+from curate.images.decode import Decoder
+from curate.ingest import ingest
+from curate.recipes import Update
+from curate.workspace import Workspace, open_workspace
+
+from .program import SHAPES, draw
+
+QUICK = GuardedRecipe(min_updates=3, max_updates=3)
+
+
+@pytest.fixture
+def workspace(trained: Path) -> Iterator[Workspace]:
+    with open_workspace(str(trained / ".curate"), create=False) as opened:
+        yield opened
+
+
+def fill(workspace: Workspace, ours: int, strange: int = 0) -> None:
+    inbox = workspace.folder.parent / "inbox"
+    for shape in SHAPES:
+        draw(inbox, shape, range(5000, 5000 + ours))
+    draw(inbox, "noise", range(strange))
+    with Decoder(DecodeConfig(workers=1)) as decoder:
+        ingest(workspace, [str(inbox)], decoder)
+
+
+def detector(workspace: Workspace) -> str | None:
+    return workspace.catalog.models.active("detector")
+
+
+def test_an_empty_inbox_is_skipped_and_recorded(workspace: Workspace) -> None:
+    result = finetune(workspace, FinetuneConfig())
+    assert (result.outcome, result.images) == ("skipped", 0)
+    run = workspace.catalog.runs.latest()
+    assert run is not None
+    assert (run.outcome, run.reason) == ("skipped", result.reason)
+    assert "nothing to learn from" in result.reason
+
+
+def test_too_few_calibration_images_for_the_rate(workspace: Workspace) -> None:
+    fill(workspace, 3)
+    workspace.catalog.rates.set(0.01, datetime.now(UTC))
+    result = finetune(workspace, FinetuneConfig())
+    assert result.outcome == "skipped"
+    assert "an alarm rate of 1.0% needs 99" in result.reason
+
+
+def test_an_inbox_of_our_own_is_left_alone(workspace: Workspace) -> None:
+    fill(workspace, 25)
+    workspace.catalog.rates.set(0.1, datetime.now(UTC))
+    before = detector(workspace)
+    result = finetune(workspace, FinetuneConfig(recipe=QUICK))
+    assert result.outcome == "skipped"
+    assert "beyond chance" in result.reason
+    assert detector(workspace) == before
+
+
+def test_a_loss_that_is_no_number_changes_nothing(workspace: Workspace) -> None:
+    fill(workspace, 5, 5)
+    workspace.catalog.rates.set(0.1, datetime.now(UTC))
+    before = detector(workspace)
+    recipe = GuardedRecipe(learning_rate=1e30, min_updates=5, max_updates=5)
+    result = finetune(workspace, FinetuneConfig(recipe=recipe, force=True))
+    assert result.outcome == "rejected"
+    assert "no number" in result.reason
+    assert detector(workspace) == before
+
+
+def test_the_paper_recipe_keeps_its_last_step_and_the_classifier_its_place(
+    workspace: Workspace,
+) -> None:
+    fill(workspace, 5, 5)
+    before = detector(workspace)
+    recipe = PaperRecipe(epochs=1, margin=0.9)
+    result = finetune(workspace, FinetuneConfig(recipe=recipe))
+    assert result.outcome == "promoted"
+    assert detector(workspace) == result.checkpoint_id != before
+    assert workspace.catalog.models.active("classifier") == before
+    assert workspace.catalog.counts().pending == 0
+
+
+def test_a_margin_out_of_reach_is_a_usage_error_and_recorded(workspace: Workspace) -> None:
+    fill(workspace, 5, 5)
+    with pytest.raises(UsageError, match=r"1\.2 cannot be reached with 3 classes"):
+        finetune(workspace, FinetuneConfig(recipe=PaperRecipe()))
+    run = workspace.catalog.runs.latest()
+    assert run is not None
+    assert run.outcome == "failed"
+
+
+def test_one_that_slept_through_a_takeover_cannot_switch(workspace: Workspace) -> None:
+    fill(workspace, 5, 5)
+    before = detector(workspace)
+
+    def takeover(update: Update) -> None:
+        if update.number == 1:
+            later = datetime.now(UTC) + timedelta(hours=2)
+            workspace.catalog.leases.acquire(LEASE, "the fine-tune", 1, "elsewhere", later, 600)
+
+    recipe = PaperRecipe(epochs=1, margin=0.9)
+    with pytest.raises(HeldByAnother, match="process 1 on elsewhere"):
+        finetune(workspace, FinetuneConfig(recipe=recipe), on_update=takeover)
+    assert detector(workspace) == before
+
+
+def test_a_second_fine_tune_is_refused(workspace: Workspace) -> None:
+    now = datetime.now(UTC)
+    workspace.catalog.leases.acquire(LEASE, "the fine-tune", 1, "elsewhere", now, 600)
+    with pytest.raises(HeldByAnother, match="the fine-tune is held by process 1 on elsewhere"):
+        finetune(workspace, FinetuneConfig())
+
+
+def test_reviewed_images_are_not_fine_tuned_on(workspace: Workspace) -> None:
+    fill(workspace, 2)
+    for sha256 in list(workspace.catalog.unlabeled()):
+        workspace.catalog.reviews.add([(sha256, "ood", None)], "ann", datetime.now(UTC))
+    assert finetune(workspace, FinetuneConfig()).images == 0

@@ -1,0 +1,149 @@
+"""A watched inbox, turn by turn, on a clock that the test moves."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import torch
+
+from curate.catalog.query import Query
+from curate.config import DecodeConfig, WatchConfig
+from curate.images.decode import Decoder
+from curate.images.paths import decode
+from curate.ingest import Source
+from curate.score import Scorer
+from curate.watch.events import Arrived, Event, InboxGone
+from curate.watch.hints import Hints, topmost
+from curate.watch.service import Watch
+from curate.workspace import Workspace, hold, open_workspace
+
+from ..program import picture
+
+SETTLE, SCAN = 2.0, 60.0
+
+
+class Inbox:
+    """A watch over `root` whose turns are called by hand."""
+
+    def __init__(
+        self, workspace: Workspace, root: Path, decoder: Decoder, stack: ExitStack
+    ) -> None:
+        self.events: list[Event] = []
+        self.workspace, self.root = workspace, root
+        lease = stack.enter_context(hold(workspace, "watch", "the inbox"))
+        self.service = Watch(
+            workspace,
+            Source(workspace, root, decoder),
+            Scorer(workspace, torch.device("cpu")),
+            WatchConfig(settle_seconds=SETTLE, scan_seconds=SCAN),
+            [sys.executable, "-c", ""],
+            lease,
+            self.events.append,
+        )
+
+    def catalogued(self) -> list[str]:
+        """The names of every sighting."""
+        rows = self.workspace.catalog.iter_images(Query(), all_paths=True)
+        return sorted(str(decode(row.path)) for row in rows)
+
+
+@pytest.fixture
+def inbox(tmp_path: Path) -> Iterator[Inbox]:
+    (tmp_path / "inbox").mkdir()
+    with ExitStack() as stack:
+        workspace = stack.enter_context(
+            open_workspace(str(tmp_path / "store" / "catalog.db"), create=True)
+        )
+        decoder = stack.enter_context(Decoder(DecodeConfig(workers=1)))
+        yield Inbox(workspace, tmp_path / "inbox", decoder, stack)
+
+
+def test_a_file_is_read_only_once_it_has_settled(inbox: Inbox) -> None:
+    whole = inbox.root / "whole.png"
+    picture("disc", 1).save(whole)
+    content = whole.read_bytes()
+    whole.write_bytes(content[:100])
+    inbox.service.turn(0.0)
+    whole.write_bytes(content)
+    inbox.service.turn(2.0)
+    assert inbox.catalogued() == []
+    inbox.service.turn(3.9)
+    assert inbox.catalogued() == []
+    inbox.service.turn(4.0)
+    assert inbox.catalogued() == ["whole.png"]
+    assert [event.ingested.unreadable for event in inbox.events if isinstance(event, Arrived)] == [
+        0
+    ]
+
+
+def test_a_known_file_is_not_opened_again_and_an_overwritten_one_is(inbox: Inbox) -> None:
+    picture("disc", 1).save(inbox.root / "a.png")
+    inbox.service.turn(0.0)
+    inbox.service.turn(2.0)
+    inbox.service.turn(100.0)
+    assert inbox.service.waiting == 0
+    picture("disc", 2).save(inbox.root / "a.png")
+    inbox.service.turn(200.0)
+    inbox.service.turn(202.0)
+    assert inbox.catalogued() == ["a.png", "a.png"]
+    assert inbox.workspace.catalog.counts().images == 2
+
+
+def test_a_hint_brings_a_scan_before_its_time(inbox: Inbox) -> None:
+    inbox.service.turn(0.0)
+    (inbox.root / "sub").mkdir()
+    picture("disc", 1).save(inbox.root / "sub" / "a.png")
+    inbox.service.turn(10.0)
+    assert inbox.service.waiting == 0
+    inbox.service.hints.hint(inbox.root / "sub")
+    inbox.service.turn(10.0)
+    assert inbox.service.waiting == 1
+
+
+def test_without_any_hint_the_scan_finds_it(inbox: Inbox) -> None:
+    inbox.service.turn(0.0)
+    picture("disc", 1).save(inbox.root / "a.png")
+    inbox.service.turn(SCAN - 1)
+    assert inbox.service.waiting == 0
+    inbox.service.turn(SCAN)
+    assert inbox.service.waiting == 1
+
+
+def test_a_file_that_vanishes_is_left_out(inbox: Inbox) -> None:
+    picture("disc", 1).save(inbox.root / "a.png")
+    inbox.service.turn(0.0)
+    os.unlink(inbox.root / "a.png")
+    inbox.service.turn(2.0)
+    assert inbox.catalogued() == []
+    assert inbox.service.waiting == 0
+
+
+def test_an_inbox_that_goes_away_is_waited_for(inbox: Inbox) -> None:
+    picture("disc", 1).save(inbox.root / "a.png")
+    inbox.service.turn(0.0)
+    inbox.service.turn(2.0)
+    inbox.service.root_changed()
+    inbox.root.rename(inbox.root.with_name("gone"))
+    inbox.service.turn(70.0)
+    assert InboxGone(inbox.root) in inbox.events
+    inbox.root.with_name("gone").rename(inbox.root)
+    assert inbox.service.root_changed()
+    assert inbox.catalogued() == ["a.png"]
+
+
+def test_too_many_hints_are_one() -> None:
+    hints = Hints(Path("/inbox"))
+    for number in range(1_001):
+        hints.hint(Path(f"/inbox/{number}/file.png"))
+    assert hints.take() == {Path("/inbox")}
+    assert hints.take() == set()
+
+
+def test_topmost() -> None:
+    found = topmost({Path("/a/b"), Path("/a"), Path("/c/d"), Path("/ab")})
+    assert found == [Path("/a"), Path("/ab"), Path("/c/d")]
