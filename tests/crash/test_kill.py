@@ -20,7 +20,7 @@ from ..program import SHAPES, draw, run, start, status
 
 INGEST = ("ingest", "inbox")
 TRAIN = ("train", "labeled", "--epochs", 12, "--image-size", 32)
-FINETUNE = ("finetune", "--updates", 160, "--force", "--json")
+FINETUNE = ("finetune", "--updates", 60, "--force", "--json")
 
 
 def killed(folder: Path, command: tuple[object, ...], after: float) -> bool:
