@@ -67,6 +67,11 @@ class Materials:
     device: torch.device
     rate: float
 
+    @property
+    def calibration(self) -> torch.Tensor:
+        """Pixels of all calibration images, canaries first."""
+        return torch.cat([self.canaries.pixels, self.held_out.pixels])
+
 
 def finetune(
     workspace: Workspace,
@@ -215,7 +220,7 @@ def weigh(network: TwoHeadNetwork, materials: Materials, config: FinetuneConfig)
     evidence = Evidence(
         inbox_before=scores(before, materials.inbox),
         inbox_after=scores(network, materials.inbox),
-        canaries_before=scores(before, materials.canaries.pixels),
+        calibration_before=scores(before, materials.calibration),
         canaries_after=scores(network, materials.canaries.pixels),
         held_out_after=scores(network, materials.held_out.pixels),
         accuracy_before=accuracy(before, materials.validation, materials.device),
@@ -258,8 +263,7 @@ def frozen_share(materials: Materials) -> OodShare:
     def scores(pixels: torch.Tensor) -> Scores:
         return predict(materials.network, pixels, materials.device, bank=materials.bank)
 
-    calibration = torch.cat([materials.canaries.pixels, materials.held_out.pixels])
-    return estimate_share(scores(materials.inbox), scores(calibration))
+    return estimate_share(scores(materials.inbox), scores(materials.calibration))
 
 
 def _progress_file(workspace: Workspace, materials: Materials, config: FinetuneConfig) -> Path:

@@ -25,7 +25,7 @@ find_python() {
 }
 
 quiet_pip() {
-    "$venv/bin/python" -m pip --quiet --disable-pip-version-check "$@"
+    "$venv/bin/python" -m pip --quiet --quiet --disable-pip-version-check "$@"
 }
 
 # Does the stamp $1 in the environment say that it was made from this file, at this place?

@@ -14,13 +14,13 @@ from curate.model.share import rank_sum_auroc
 class Evidence:
     """Discrepancy scores (N,) before and after a fine-tune, and validation accuracy.
 
-    `canaries` are calibration images that were in the pool as the inbox's images were; `held_out`
-    are calibration images that were not.
+    Before, all calibration images are alike; after, `canaries` are those that were in the pool as
+    the inbox's images were, and `held_out` those that were not.
     """
 
     inbox_before: torch.Tensor
     inbox_after: torch.Tensor
-    canaries_before: torch.Tensor
+    calibration_before: torch.Tensor
     canaries_after: torch.Tensor
     held_out_after: torch.Tensor
     accuracy_before: float
@@ -74,8 +74,8 @@ def _figures(evidence: Evidence, rate: float) -> dict[str, float]:
         "accuracy_before": evidence.accuracy_before,
         "accuracy_after": evidence.accuracy_after,
         "canary_alarms": flagged(evidence.canaries_after, evidence.held_out_after),
-        "flagged_before": flagged(evidence.inbox_before, evidence.canaries_before),
+        "flagged_before": flagged(evidence.inbox_before, evidence.calibration_before),
         "flagged_after": flagged(evidence.inbox_after, evidence.canaries_after),
-        "separation_before": rank_sum_auroc(evidence.inbox_before, evidence.canaries_before),
+        "separation_before": rank_sum_auroc(evidence.inbox_before, evidence.calibration_before),
         "separation_after": rank_sum_auroc(evidence.inbox_after, evidence.canaries_after),
     }
