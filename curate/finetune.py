@@ -106,16 +106,10 @@ def recipe_name(config: FinetuneConfig) -> str:
     return "guarded" if isinstance(config.recipe, GuardedRecipe) else "paper"
 
 
-def _record(workspace: Workspace, run_id: str, result: FinetuneResult) -> None:
-    workspace.catalog.runs.finish(
-        run_id,
-        result.outcome,
-        result.reason,
-        dict(result.figures),
-        result.images,
-        result.checkpoint_id,
-        datetime.now(UTC),
-    )
+def _record(workspace: Workspace, run_id: str, came: FinetuneResult) -> None:
+    finish, now = workspace.catalog.runs.finish, datetime.now(UTC)
+    facts = (came.outcome, came.reason, dict(came.figures), came.images, came.checkpoint_id)
+    finish(run_id, *facts, now)
 
 
 def _attempt(

@@ -60,7 +60,8 @@ def _listed(workspace: Workspace, query: Query) -> Iterator[dict[str, Any]]:
 
 def _list_row(row: dict[str, Any]) -> tuple[str, ...]:
     score, p = ("" if row[name] is None else f"{row[name]:.3f}" for name in ("score", "p_value"))
-    return str(row["tag"]), score, p, safe(str(row["label"] or "")), safe(str(row["path"]))
+    path = str(row["path"]).removeprefix(f"{Path.cwd()}/")
+    return str(row["tag"]), score, p, safe(str(row["label"] or "")), safe(path)
 
 
 def manifest(workspace: Workspace, query: Query, format: Format, all_paths: bool) -> None:
