@@ -32,8 +32,8 @@ def tag(
     unknown = [name for name, sha256 in images.items() if sha256 is None]
     if unknown:
         raise UsageError(
-            f"{len(unknown)} names are not in the catalog, the first is {unknown[0]!r}; nothing "
-            "was tagged. `curate list` shows what is there"
+            f"{len(unknown)} of {len(names)} names are not in the catalog, the first is "
+            f"{unknown[0]!r}; nothing was tagged. `curate list` shows what is there"
         )
     hashes = dict.fromkeys(sha256 for sha256 in images.values() if sha256)
     rows = [(sha256, verdict, class_name) for sha256 in hashes]

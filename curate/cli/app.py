@@ -39,7 +39,8 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was called."""
         try:
-            return super().invoke(ctx)
+            with console.quiet_pipe():
+                return super().invoke(ctx)
         except CurateError as error:
             console.error(str(error))
             raise typer.Exit(error.exit_code) from error
@@ -88,8 +89,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
     try:
-        with console.quiet_pipe():
-            app()
+        app()
     except Stopped as stopped:
         console.note("stopped; what was done is kept")
         sys.exit(stopped.exit_code)

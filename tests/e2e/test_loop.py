@@ -71,6 +71,17 @@ def tag_of(folder: Path, image: Path) -> str:
     return str(next(row["tag"] for row in rows if row["path"] == str(image)))
 
 
+def test_a_closed_pipe_ends_quietly(trained: Path) -> None:
+    run(trained, "ingest", inbox_of(trained, ours=3, strange=400))
+    with start(trained, "export") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.read(4) == "path"
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait() == 0
+
+
 def test_models_switch_back(trained: Path) -> None:
     inbox = inbox_of(trained)
     run(trained, "ingest", inbox)
