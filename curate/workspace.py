@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from curate.catalog.processes import is_running
 from curate.catalog.schema import find_catalog, open_catalog
 from curate.catalog.store import Catalog
 from curate.errors import NoCatalog, StorageError
@@ -128,18 +129,8 @@ def _sweep(folder: Path) -> None:
     """Remove the temporary files below `folder` whose makers, on this host, are dead."""
     for path in [*folder.glob("*.tmp-*"), *folder.glob("*/*.tmp-*")]:
         made = _TEMPORARY.search(path.name)
-        if made and made["host"] == socket.gethostname() and not _alive(int(made["pid"])):
+        if made and is_running(int(made["pid"]), made["host"], "") is False:
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

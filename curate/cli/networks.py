@@ -65,15 +65,8 @@ def train(
     )
     with open_workspace(catalog, create=True) as workspace, Decoder(DecodeConfig()) as decoder:
         with shown.Training() as tell:
-            trained = train(
-                workspace,
-                labeled,
-                config,
-                decoder,
-                tell.on_image,
-                tell.on_epoch,
-                tell.on_scored,
-            )
+            told = (tell.on_image, tell.on_epoch, tell.on_scored)
+            trained = train(workspace, labeled, config, decoder, *told)
         shown.trained(trained, workspace.catalog.rates.current(), as_json)
 
 
