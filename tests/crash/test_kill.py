@@ -65,9 +65,11 @@ def test_ingest(trained_once: Path, tmp_path: Path) -> None:
         draw(whole / "inbox" / shape, shape, range(1000, 1100))
     (whole / "inbox" / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     shutil.copytree(whole, parts)
+    began = time.monotonic()
     run(whole, *INGEST)
+    took = time.monotonic() - began
     rng = random.Random(5)
-    hits = sum(killed(parts, INGEST, rng.uniform(1.0, 4.0)) for _ in range(6))
+    hits = sum(killed(parts, INGEST, took * rng.uniform(0.4, 0.9)) for _ in range(6))
     assert hits >= 2, "the kills came too late to mean anything"
     run(parts, *INGEST)
     assert contents(parts) == contents(whole)

@@ -160,7 +160,7 @@ def test_hostile_names_and_strange_files(trained: Path) -> None:
     inbox = trained / "inbox"
     inbox.mkdir()
     names = [
-        b"[/red].png",
+        b"[bold red].png",
         b"=1+1.png",
         b"--help.png",
         b"\x1b[2J.png",

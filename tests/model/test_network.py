@@ -158,10 +158,11 @@ def test_devices_that_are_there_are_chosen(monkeypatch: pytest.MonkeyPatch) -> N
         choose_device("cuda:2")
 
 
-def test_only_cuda_computes_in_half_precision_and_channels_last() -> None:
+def test_only_cuda_computes_in_half_precision() -> None:
     with autocast(CPU):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
-    assert memory_format(CPU) == torch.contiguous_format
+    assert memory_format(CPU) == torch.channels_last
+    assert memory_format(torch.device("mps")) == torch.contiguous_format
     assert memory_format(torch.device("cuda")) == torch.channels_last
 
 
