@@ -126,8 +126,8 @@ def _attempt(
         return FinetuneResult("skipped", lack, {}, images)
     share = frozen_share(materials)
     figures = {"ood_share": share.share, "ood_share_p_value": share.p_value}
-    if objection := _gate(share, images, config):
-        return FinetuneResult("skipped", objection, figures, images)
+    if no_ood := _gate(share, images, config):
+        return FinetuneResult("skipped", no_ood, figures, images)
 
     def tell(update: Update) -> None:
         lease.renew()
@@ -147,6 +147,8 @@ def _attempt(
     verdict = weigh(network, materials, config)
     figures |= verdict.figures | {"updates": updates}
     progress.unlink(missing_ok=True)
+    if workspace.catalog.models.active("classifier") != parent:
+        verdict = replace(verdict, objection="another classifier came into service meanwhile")
     if verdict.objection:
         return FinetuneResult("rejected", verdict.objection, figures, images)
     made = _keep(workspace, network, materials, config, figures)

@@ -115,6 +115,24 @@ def test_one_that_slept_through_a_takeover_cannot_switch(workspace: Workspace) -
     assert detector(workspace) == before
 
 
+def test_a_classifier_trained_meanwhile_is_not_given_an_old_detector(workspace: Workspace) -> None:
+    fill(workspace, 5, 5)
+    config = FinetuneConfig(recipe=PaperRecipe(epochs=1, margin=0.9))
+    first = detector(workspace)
+    other = finetune(workspace, config).checkpoint_id
+    assert other is not None
+
+    def switch(update: Update) -> None:
+        models = workspace.catalog.models
+        models.activate(["classifier"], other, "in the middle", datetime.now(UTC))
+
+    workspace.catalog.models.activate(["detector"], str(first), "back", datetime.now(UTC))
+    result = finetune(workspace, config, on_update=switch)
+    assert result.outcome == "rejected"
+    assert "another classifier" in result.reason
+    assert detector(workspace) == first
+
+
 def test_a_second_fine_tune_is_refused(workspace: Workspace) -> None:
     now = datetime.now(UTC)
     workspace.catalog.leases.acquire(LEASE, "the fine-tune", 1, "elsewhere", now, 600)
