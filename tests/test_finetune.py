@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import torch
 
 from curate.config import DecodeConfig, FinetuneConfig, GuardedRecipe, PaperRecipe
 from curate.errors import HeldByAnother, UsageError
@@ -14,6 +15,7 @@ from curate.finetune import LEASE, finetune
 from curate.images.decode import Decoder
 from curate.ingest import ingest
 from curate.recipes import Update
+from curate.score import Scorer
 from curate.workspace import Workspace, open_workspace
 
 from .program import SHAPES, draw
@@ -34,6 +36,7 @@ def fill(workspace: Workspace, ours: int, strange: int = 0) -> None:
     draw(inbox, "noise", range(strange))
     with Decoder(DecodeConfig(workers=1)) as decoder:
         ingest(workspace, [str(inbox)], decoder)
+    Scorer(workspace, torch.device("cpu")).score_active()
 
 
 def detector(workspace: Workspace) -> str | None:
