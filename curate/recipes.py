@@ -34,7 +34,7 @@ class Diverged(CurateError):
 
 @dataclass(frozen=True)
 class Update:
-    """`number` of at most `total` updates are done; the loss terms of the last."""
+    """`number` of about `total` updates are done; the loss terms of the last."""
 
     number: int
     total: int
@@ -138,7 +138,7 @@ def run_paper(network: TwoHeadNetwork, recipe: PaperRecipe, run: Run) -> int:
         unlabeled = batches.unlabeled(number, batch)
         return step_b(network, optimizer, pixels, labels, unlabeled, recipe.margin)
 
-    return _repeat(network, optimizer, update, total, lambda number, smoothed: False, run)
+    return _repeat(network, optimizer, update, (total, total), lambda number, smoothed: False, run)
 
 
 def run_guarded(network: TwoHeadNetwork, recipe: GuardedRecipe, share: float, run: Run) -> int:
@@ -159,7 +159,8 @@ def run_guarded(network: TwoHeadNetwork, recipe: GuardedRecipe, share: float, ru
     def met(number: int, smoothed: float) -> bool:
         return number >= recipe.min_updates and smoothed < aim / 10
 
-    return _repeat(network, optimizer, update, recipe.max_updates, met, run)
+    bounds = (recipe.min_updates, recipe.max_updates)
+    return _repeat(network, optimizer, update, bounds, met, run)
 
 
 class Batches:
@@ -196,7 +197,7 @@ def _repeat(
     network: TwoHeadNetwork,
     optimizer: torch.optim.SGD,
     update: Callable[[int], tuple[float, float]],
-    total: int,
+    bounds: tuple[int, int],
     met: Callable[[int, float], bool],
     run: Run,
 ) -> int:
@@ -204,13 +205,15 @@ def _repeat(
     number, smoothed = int(str(facts.get("updates", 0))), facts.get("smoothed")
     level = float(str(smoothed)) if smoothed is not None else None
     network.train()
-    while number < total and not met(number, math.inf if level is None else level):
+    least, most = bounds
+    while number < most and not met(number, math.inf if level is None else level):
         supervised, unsupervised = update(number)
         number += 1
         if not math.isfinite(supervised + unsupervised):
             raise Diverged(number)
         level = unsupervised if level is None else 0.95 * level + 0.05 * unsupervised
-        run.on_update(Update(number, total, supervised, unsupervised))
+        expected = least if number <= least else most
+        run.on_update(Update(number, expected, supervised, unsupervised))
         if number % SAVE_EVERY == 0:
             save_progress(
                 run.progress,
