@@ -66,7 +66,7 @@ class Watch:
         due = [self._next_scan, self._tracker.next_due(now)]
         if self._child or self.config.finetune_minutes:
             due.append(now + 1.0)
-        return max(0.05, min(moment for moment in due if moment is not None) - now)
+        return max(0.5, min(moment for moment in due if moment is not None) - now)
 
     def wait(self) -> None:
         """Sleep until something is due or a hint arrives; hints are taken in bundles."""
