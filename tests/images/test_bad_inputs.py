@@ -8,13 +8,11 @@ import struct
 import time
 import zipfile
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from curate.config import DecodeConfig
 from curate.images.decode import DecodedImage, Decoder, UnreadableImage
 
 SECONDS = 5.0
@@ -198,12 +196,6 @@ DECODED: dict[str, tuple[bytes, tuple[int, int]]] = {
         (48, 40),
     ),
 }
-
-
-@pytest.fixture(scope="module")
-def decoder() -> Iterator[Decoder]:
-    with Decoder(DecodeConfig(workers=1)) as made:
-        yield made
 
 
 def looked_at(decoder: Decoder, folder: Path, name: str, data: bytes) -> object:

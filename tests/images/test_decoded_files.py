@@ -2,47 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
-from curate.config import DecodeConfig
-from curate.images.decode import DecodedImage, Decoder, FileStat, Passing, UnreadableImage
+from curate.images.decode import DecodedImage, Decoder, Passing
 
-
-def png(number: int = 0, side: int = 8) -> bytes:
-    stream = io.BytesIO()
-    Image.new("RGB", (side, side), (number % 256, number // 256, 0)).save(stream, "PNG")
-    return stream.getvalue()
-
-
-@pytest.fixture(scope="module")
-def decoder() -> Iterator[Decoder]:
-    with Decoder(DecodeConfig(workers=1)) as made:
-        yield made
-
-
-@pytest.fixture
-def good(tmp_path: Path) -> Path:
-    (tmp_path / "good.png").write_bytes(png())
-    return tmp_path / "good.png"
-
-
-def only(decoder: Decoder, path: Path) -> object:
-    [(given, result)] = decoder.map([path])
-    assert given == path
-    return result
-
-
-def unreadable(path: Path, reason: str) -> UnreadableImage:
-    return UnreadableImage(reason, FileStat.of(path.lstat()))
+from .files import only, png, unreadable
 
 
 def test_relative_and_strange_names(

@@ -23,42 +23,14 @@ from curate.images.decode import (
     AHEAD,
     DecodedImage,
     Decoder,
-    FileStat,
     Passing,
-    UnreadableImage,
     policy,
 )
 from curate.images.frames import Header
 
+from .files import only, png, unreadable
+
 ONE = DecodeConfig(workers=1)
-
-
-def png(number: int = 0, side: int = 8) -> bytes:
-    stream = io.BytesIO()
-    Image.new("RGB", (side, side), (number % 256, number // 256, 0)).save(stream, "PNG")
-    return stream.getvalue()
-
-
-@pytest.fixture(scope="module")
-def decoder() -> Iterator[Decoder]:
-    with Decoder(ONE) as made:
-        yield made
-
-
-@pytest.fixture
-def good(tmp_path: Path) -> Path:
-    (tmp_path / "good.png").write_bytes(png())
-    return tmp_path / "good.png"
-
-
-def only(decoder: Decoder, path: Path) -> object:
-    [(given, result)] = decoder.map([path])
-    assert given == path
-    return result
-
-
-def unreadable(path: Path, reason: str) -> UnreadableImage:
-    return UnreadableImage(reason, FileStat.of(path.lstat()))
 
 
 def gone(pid: int) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from curate.config import DecodeConfig, SplitConfig
+from curate.config import SplitConfig
 from curate.errors import LabeledFolderError, UnreadableInputs
 from curate.images.decode import Decoder
 from curate.images.folder import Labeled, assign_splits, find_classes, read_labeled
@@ -26,12 +26,6 @@ def two_classes(root: Path, each: int = 4) -> None:
     for number in range(each):
         draw(root / "cat" / f"{number}.png", number)
         draw(root / "dog" / f"{number}.png", 100 + number)
-
-
-@pytest.fixture(scope="module")
-def decoder() -> Iterator[Decoder]:
-    with Decoder(DecodeConfig(workers=1)) as made:
-        yield made
 
 
 @pytest.fixture
