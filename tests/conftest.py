@@ -1,12 +1,14 @@
-"""One small network, trained once, for every test that needs one."""
+"""One small network and one PostgreSQL, made once for every test that needs them."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from .postgresql import empty_database, running_server
 from .program import SHAPES, draw, run
 
 
@@ -26,3 +28,17 @@ def trained(trained_once: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "project"
     shutil.copytree(trained_once, folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """The socket folder of a running PostgreSQL; without one on the machine the tests fail."""
+    with running_server() as socket:
+        yield socket
+
+
+@pytest.fixture
+def database(postgresql: str) -> Iterator[str]:
+    """The address of an empty PostgreSQL database."""
+    with empty_database(postgresql) as address:
+        yield address

@@ -42,6 +42,28 @@ def test_from_nothing_to_an_export(trained: Path) -> None:
     assert "broken.jpg" in run(trained, "list", "unreadable:").stdout
 
 
+def test_the_loop_on_postgresql(trained: Path, database: str, tmp_path: Path) -> None:
+    inbox, folder = inbox_of(trained), tmp_path / "elsewhere"
+    folder.mkdir()
+
+    def curate(*arguments: object) -> str:
+        return run(folder, *arguments, "--catalog", database).stdout
+
+    curate("train", trained / "labeled", "--epochs", 4, "--image-size", 32)
+    watched = json.loads(curate("watch", inbox, "--once", "--settle", 0.2, "--json"))
+    assert watched["images"] == 83
+    paper = ("--recipe", "paper", "--epochs", 1, "--margin", 0.5)
+    result = json.loads(curate("finetune", *paper, "--json"))
+    assert result["outcome"] == "promoted"
+    curate("tag", "ood", inbox / "noise-0.png")
+    found = json.loads(curate("status", "--json"))
+    assert found["counts"]["id"] + found["counts"]["ood"] == 83
+    rows = list(csv.DictReader(io.StringIO(curate("export", "--ood-only"))))
+    assert len(rows) == found["counts"]["ood"]
+    assert str(inbox / "noise-0.png") in {row["path"] for row in rows}
+    assert not list(folder.rglob("catalog.db*"))
+
+
 def test_the_same_again_changes_nothing(trained: Path) -> None:
     inbox = inbox_of(trained)
     first = json.loads(run(trained, "ingest", inbox, "--json").stdout)
