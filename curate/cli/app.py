@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Iterable
 from types import FrameType
 from typing import Annotated, Any
 
@@ -29,7 +30,29 @@ ORDER = [
 ]
 
 
-class Commands(TyperGroup):
+class Group(TyperGroup):
+    """Its help pages do not repeat the environment variable of every option."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The group's own options."""
+        return _without_environment(super().get_params(ctx))
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of that name, None where there is none."""
+        command = super().get_command(ctx, cmd_name)
+        if command is not None:
+            _without_environment(command.params)
+        return command
+
+
+def _without_environment(parameters: Iterable[Any]) -> list[Any]:
+    shown = list(parameters)
+    for parameter in shown:
+        parameter.show_envvar = False
+    return shown
+
+
+class Commands(Group):
     """Every command; an error that a person can act on becomes one line and its exit code."""
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -64,8 +87,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"auto_envvar_prefix": "CURATE", "help_option_names": ["-h", "--help"]},
     help="Find the uploads that belong to none of your classes, while the inbox keeps filling.",
+    epilog="Any option can be set in the environment: CURATE_WATCH_POLL=1 for `watch --poll`.",
 )
-models_app = typer.Typer(help="List the trained networks, look at one, or switch to one.")
+models_app = typer.Typer(
+    cls=Group, help="List the trained networks, look at one, or switch to one."
+)
 app.add_typer(models_app, name="models")
 
 
