@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -13,37 +12,18 @@ import torch
 
 from curate.catalog.models import LabeledRow
 from curate.config import TrainConfig
-from curate.errors import CurateError
 from curate.images.decode import Decoder
 from curate.images.folder import Labeled, read_labeled
-from curate.images.transforms import augment
-from curate.labeled import (
-    LabeledSplit,
-    accuracy,
-    feature_bank,
-    keep_checkpoint,
-    load_split,
-)
+from curate.labeled import keep_checkpoint, load_split
 from curate.model.backbones import build_network, default_epochs
 from curate.model.checkpoint import Checkpoint, Draft
-from curate.model.device import autocast, choose_device, memory_format
+from curate.model.device import choose_device, memory_format
 from curate.model.inference import predict
-from curate.model.loss import supervised_loss
 from curate.model.network import TwoHeadNetwork
-from curate.model.progress import load_progress, save_progress
-from curate.model.sampling import Stream, step_generator
+from curate.model.split import LabeledSplit, accuracy, feature_bank
+from curate.recipes.pretraining import Epoch, pretrain
 from curate.score import ROLES, Scorer
 from curate.workspace import Workspace
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """How far training is: `number` of `total` epochs, mean loss of Eq. 2, validation accuracy."""
-
-    number: int
-    total: int
-    loss: float
-    accuracy: float
 
 
 @dataclass(frozen=True)
@@ -98,7 +78,7 @@ def learn(
     )
     network.to(device).to(memory_format=memory_format(device))
     progress = _progress_file(workspace, snapshot, config)
-    _run_epochs(network, splits, config, progress, on_epoch)
+    pretrain(network, splits["train"], splits["validation"], config, progress, on_epoch)
     bank = feature_bank(network, splits["train"], device, config.seed)
     draft = _draft(network, splits, labeled.classes, snapshot, config, device)
     made = keep_checkpoint(workspace, network, bank, draft)
@@ -110,72 +90,6 @@ def settle(config: TrainConfig) -> TrainConfig:
     """Fill in what was left to us: image size by weights, epochs by backbone."""
     size = config.image_size or (224 if config.weights else 64)
     return replace(config, image_size=size, epochs=config.epochs or default_epochs(config.backbone))
-
-
-def learning_rate(step: int, steps: int, config: TrainConfig) -> float:
-    """The rate at `step` of `steps`: the paper's two drops, or one cycle (Smith & Topin 2017)."""
-    done = step / steps
-    if config.schedule == "paper":
-        return config.learning_rate * 0.1 ** ((done >= 0.5) + (done >= 0.75))
-    if done < 0.2:
-        return config.learning_rate * (0.04 + 0.96 * done / 0.2)
-    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * (done - 0.2) / 0.8))
-
-
-def train_one_epoch(
-    network: TwoHeadNetwork,
-    split: LabeledSplit,
-    optimizer: torch.optim.SGD,
-    config: TrainConfig,
-    epoch: int,
-    device: torch.device,
-) -> float:
-    """One pass over `split`; returns the mean loss of Eq. 2."""
-    network.train()
-    batch = min(config.batch_size, len(split))
-    per_epoch = len(split) // batch
-    stream, losses = Stream(len(split), config.seed), []
-    for step in range(epoch * per_epoch, (epoch + 1) * per_epoch):
-        optimizer.param_groups[0]["lr"] = learning_rate(
-            step, per_epoch * (config.epochs or 1), config
-        )
-        rows = stream.take(step * batch, batch)
-        pixels = augment(split.pixels[rows].to(device), step_generator(config.seed, step))
-        with autocast(device):
-            logits_1, logits_2 = network(pixels)
-        loss = supervised_loss(logits_1, logits_2, split.labels[rows].to(device))
-        optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        optimizer.step()
-        losses.append(loss.detach())
-    return float(torch.stack(losses).mean())
-
-
-def _run_epochs(
-    network: TwoHeadNetwork,
-    splits: dict[str, LabeledSplit],
-    config: TrainConfig,
-    file: Path,
-    on_epoch: Callable[[Epoch], None],
-) -> None:
-    optimizer = torch.optim.SGD(
-        network.parameters(),
-        lr=config.learning_rate,
-        momentum=config.momentum,
-        weight_decay=config.weight_decay,
-        nesterov=config.schedule == "one-cycle",
-    )
-    device = next(network.parameters()).device
-    total = config.epochs or 1
-    facts = load_progress(file, network, optimizer, file.stem) or {"epochs": 0}
-    for epoch in range(int(str(facts["epochs"])), total):
-        loss = train_one_epoch(network, splits["train"], optimizer, config, epoch, device)
-        if not math.isfinite(loss):
-            raise CurateError(
-                f"the loss is {loss} after epoch {epoch + 1}; try a smaller --learning-rate"
-            )
-        save_progress(file, network, optimizer, {"epochs": epoch + 1}, file.stem)
-        on_epoch(Epoch(epoch + 1, total, loss, accuracy(network, splits["validation"], device)))
 
 
 def _progress_file(workspace: Workspace, snapshot: str, config: TrainConfig) -> Path:

@@ -14,7 +14,7 @@ from curate.errors import HeldByAnother, UsageError
 from curate.finetune import LEASE, finetune
 from curate.images.decode import Decoder
 from curate.ingest import ingest
-from curate.recipes import Update
+from curate.recipes.runs import Update
 from curate.score import Scorer
 from curate.workspace import Workspace, open_workspace
 

@@ -11,10 +11,11 @@ from torch import nn
 
 from curate.config import GuardedRecipe, PaperRecipe
 from curate.errors import UsageError
-from curate.labeled import LabeledSplit
 from curate.model.loss import discrepancy, supervised_loss
 from curate.model.network import TwoHeadNetwork
-from curate.recipes import Diverged, Run, Update, run_guarded, run_paper, step_a, step_b
+from curate.model.split import LabeledSplit
+from curate.recipes.runs import Diverged, Run, Update, run_guarded, run_paper
+from curate.recipes.steps import step_a, step_b
 
 SIDE, CLASSES = 4, 5
 

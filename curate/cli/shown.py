@@ -16,8 +16,9 @@ from curate.ingest import Ingested
 
 if TYPE_CHECKING:
     from curate.finetune import FinetuneResult
-    from curate.recipes import Update
-    from curate.train import Epoch, Trained
+    from curate.recipes.pretraining import Epoch
+    from curate.recipes.runs import Update
+    from curate.train import Trained
     from curate.watch.events import Event, Watched
 
 REASONS_SHOWN = 5

@@ -1,4 +1,4 @@
-"""The two ways to fine-tune: the paper's Steps A and B, and the guarded joint step."""
+"""The two ways to fine-tune, update by update: resumable, told of, ended when met or diverged."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ from torch import nn
 from curate.config import GuardedRecipe, PaperRecipe
 from curate.errors import CurateError, UsageError
 from curate.images.transforms import augment
-from curate.labeled import LabeledSplit
-from curate.model.device import autocast
-from curate.model.loss import excess_discrepancy_loss, supervised_loss, unsupervised_loss
 from curate.model.network import TwoHeadNetwork
 from curate.model.progress import load_progress, save_progress
 from curate.model.sampling import Stream, step_generator
+from curate.model.split import LabeledSplit
+from curate.recipes.steps import guarded_step, step_a, step_b
 
 SAVE_EVERY = 50
 """Updates between two states that an interrupted run resumes from."""
@@ -52,67 +51,6 @@ class Run:
     seed: int
     progress: Path
     on_update: Callable[[Update], None]
-
-
-def step_a(
-    network: TwoHeadNetwork,
-    optimizer: torch.optim.Optimizer,
-    pixels: torch.Tensor,
-    labels: torch.Tensor,
-    detach: bool = False,
-) -> float:
-    """Step A: minimise L_sup (Eq. 2) on labeled images.
-
-    With `detach` the second head's loss does not reach the extractor (the author's code).
-    """
-    with autocast(pixels.device):
-        features = network.features(pixels)
-    logits_1, logits_2 = network.logits(features)
-    if detach:
-        _, logits_2 = network.logits(features.detach())
-    return _descend(optimizer, supervised_loss(logits_1, logits_2, labels))
-
-
-def step_b(
-    network: TwoHeadNetwork,
-    optimizer: torch.optim.Optimizer,
-    pixels: torch.Tensor,
-    labels: torch.Tensor,
-    unlabeled: torch.Tensor,
-    margin: float,
-) -> tuple[float, float]:
-    """Step B: minimise L_sup + max(m - mean d, 0) (Eqs. 3 to 5); returns both terms."""
-    with autocast(pixels.device):
-        logits_1, logits_2 = network(pixels)
-        unlabeled_1, unlabeled_2 = network(unlabeled)
-    supervised = supervised_loss(logits_1, logits_2, labels)
-    unsupervised = unsupervised_loss(unlabeled_1, unlabeled_2, margin)
-    _descend(optimizer, supervised + unsupervised)
-    return supervised.item(), unsupervised.item()
-
-
-def guarded_step(
-    network: TwoHeadNetwork,
-    optimizer: torch.optim.Optimizer,
-    pixels: torch.Tensor,
-    labels: torch.Tensor,
-    unlabeled: torch.Tensor,
-    share: float,
-    reach: float,
-) -> tuple[float, float]:
-    """One joint step on L_sup and the excess discrepancy; returns both terms.
-
-    Labeled and unlabeled images pass as one batch, so that both are normalised alike.
-    """
-    with autocast(pixels.device):
-        logits_1, logits_2 = network(torch.cat([pixels, unlabeled]))
-    ours, theirs = slice(None, len(labels)), slice(len(labels), None)
-    supervised = supervised_loss(logits_1[ours], logits_2[ours], labels)
-    unsupervised = excess_discrepancy_loss(
-        (logits_1[theirs], logits_2[theirs]), (logits_1[ours], logits_2[ours]), share, reach
-    )
-    _descend(optimizer, supervised + unsupervised)
-    return supervised.item(), unsupervised.item()
 
 
 def run_paper(network: TwoHeadNetwork, recipe: PaperRecipe, run: Run) -> int:
@@ -232,10 +170,3 @@ def _optimizer(network: nn.Module, recipe: PaperRecipe | GuardedRecipe) -> torch
         momentum=recipe.momentum,
         weight_decay=recipe.weight_decay,
     )
-
-
-def _descend(optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> float:
-    optimizer.zero_grad()
-    torch.autograd.backward(loss)
-    optimizer.step()
-    return loss.item()

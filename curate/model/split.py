@@ -1,0 +1,42 @@
+"""Labeled images as tensors, and what both ways of training ask of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from curate.model.inference import features, predict
+from curate.model.network import TwoHeadNetwork
+from curate.model.sampling import Stream
+
+BANK_SIZE = 5_000
+
+
+@dataclass(frozen=True)
+class LabeledSplit:
+    """Images of one split: uint8 pixels (N, 3, S, S), labels (N,), content hashes (N,)."""
+
+    pixels: torch.Tensor
+    labels: torch.Tensor
+    hashes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.hashes)
+
+    def part(self, rows: slice) -> LabeledSplit:
+        """Some of the rows."""
+        return LabeledSplit(self.pixels[rows], self.labels[rows], self.hashes[rows])
+
+
+def accuracy(network: TwoHeadNetwork, split: LabeledSplit, device: torch.device) -> float:
+    """Share of `split` whose class the mean of both heads' softmax names."""
+    return float((predict(network, split.pixels, device).label == split.labels).float().mean())
+
+
+def feature_bank(
+    network: TwoHeadNetwork, split: LabeledSplit, device: torch.device, seed: int
+) -> torch.Tensor:
+    """Features (at most 5,000, D) of training images, for the nearest-neighbour score."""
+    chosen = Stream(len(split), seed).take(0, min(BANK_SIZE, len(split)))
+    return features(network, split.pixels[chosen], device)

@@ -1,0 +1,77 @@
+"""One update of each recipe: forward, loss, backward, step, and nothing else."""
+
+from __future__ import annotations
+
+import torch
+
+from curate.model.device import autocast
+from curate.model.loss import excess_discrepancy_loss, supervised_loss, unsupervised_loss
+from curate.model.network import TwoHeadNetwork
+
+
+def step_a(
+    network: TwoHeadNetwork,
+    optimizer: torch.optim.Optimizer,
+    pixels: torch.Tensor,
+    labels: torch.Tensor,
+    detach: bool = False,
+) -> float:
+    """Step A: minimise L_sup (Eq. 2) on labeled images.
+
+    With `detach` the second head's loss does not reach the extractor (the author's code).
+    """
+    with autocast(pixels.device):
+        features = network.features(pixels)
+    logits_1, logits_2 = network.logits(features)
+    if detach:
+        _, logits_2 = network.logits(features.detach())
+    return _descend(optimizer, supervised_loss(logits_1, logits_2, labels))
+
+
+def step_b(
+    network: TwoHeadNetwork,
+    optimizer: torch.optim.Optimizer,
+    pixels: torch.Tensor,
+    labels: torch.Tensor,
+    unlabeled: torch.Tensor,
+    margin: float,
+) -> tuple[float, float]:
+    """Step B: minimise L_sup + max(m - mean d, 0) (Eqs. 3 to 5); returns both terms."""
+    with autocast(pixels.device):
+        logits_1, logits_2 = network(pixels)
+        unlabeled_1, unlabeled_2 = network(unlabeled)
+    supervised = supervised_loss(logits_1, logits_2, labels)
+    unsupervised = unsupervised_loss(unlabeled_1, unlabeled_2, margin)
+    _descend(optimizer, supervised + unsupervised)
+    return supervised.item(), unsupervised.item()
+
+
+def guarded_step(
+    network: TwoHeadNetwork,
+    optimizer: torch.optim.Optimizer,
+    pixels: torch.Tensor,
+    labels: torch.Tensor,
+    unlabeled: torch.Tensor,
+    share: float,
+    reach: float,
+) -> tuple[float, float]:
+    """One joint step on L_sup and the excess discrepancy; returns both terms.
+
+    Labeled and unlabeled images pass as one batch, so that both are normalised alike.
+    """
+    with autocast(pixels.device):
+        logits_1, logits_2 = network(torch.cat([pixels, unlabeled]))
+    ours, theirs = slice(None, len(labels)), slice(len(labels), None)
+    supervised = supervised_loss(logits_1[ours], logits_2[ours], labels)
+    unsupervised = excess_discrepancy_loss(
+        (logits_1[theirs], logits_2[theirs]), (logits_1[ours], logits_2[ours]), share, reach
+    )
+    _descend(optimizer, supervised + unsupervised)
+    return supervised.item(), unsupervised.item()
+
+
+def _descend(optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> float:
+    optimizer.zero_grad()
+    torch.autograd.backward(loss)
+    optimizer.step()
+    return loss.item()
