@@ -161,10 +161,12 @@ CREATE TABLE activation (
     CHECK (reason <> '')
 );
 
--- Larger scores are more out-of-distribution. The p-value is read against `calibration`.
+-- Larger scores are more out-of-distribution. `score` is the one that the checkpoint tags by; its
+-- p-value is read against `calibration`.
 CREATE TABLE score (
     checkpoint_id TEXT NOT NULL,
     sha256 TEXT NOT NULL,
+    score FLOAT NOT NULL,
     discrepancy FLOAT NOT NULL,
     msp FLOAT NOT NULL,
     energy FLOAT NOT NULL,
@@ -177,6 +179,7 @@ CREATE TABLE score (
     PRIMARY KEY (checkpoint_id, sha256),
     FOREIGN KEY (checkpoint_id) REFERENCES checkpoint (checkpoint_id),
     FOREIGN KEY (sha256) REFERENCES image (sha256),
+    CHECK (score BETWEEN -1e300 AND 1e300),
     CHECK (discrepancy BETWEEN 0 AND 2),
     CHECK (energy BETWEEN -1e300 AND 1e300),
     CHECK (knn BETWEEN 0 AND 1e300),
@@ -280,8 +283,9 @@ SELECT
     CASE WHEN review.verdict <> 'none' THEN review.reviewer END AS reviewed_by,
     CASE WHEN review.verdict <> 'none' THEN review.reviewed_at END AS reviewed_at,
     detector.checkpoint_id AS detector,
-    detector.discrepancy AS score,
+    detector.score AS score,
     detector.p_value AS p_value,
+    detector.discrepancy AS discrepancy,
     detector.msp AS msp,
     detector.energy AS energy,
     detector.knn AS knn,

@@ -72,17 +72,21 @@ class PaperRecipe:
 
 @dataclass(frozen=True)
 class GuardedRecipe:
-    """Our fine-tuning: only the excess discrepancy is pushed, under guards."""
+    """Our fine-tuning: only the excess discrepancy of candidates is pushed, under guards."""
 
     learning_rate: float = 0.01
     momentum: float = 0.9
     weight_decay: float = 5e-4
-    labeled_batch: int = 64
-    unlabeled_batch: int = 128
+    batch_size: int = 64
+    """Labeled images, labeled candidates and unlabeled candidates an update: so many of each."""
+    quantile: float = 0.8
+    """Candidates are the images above this quantile of our own classes' frozen scores."""
+    averaged: int = 200
+    """Updates that the network is averaged over."""
     reach: float = 0.8
     """Part of the largest possible excess, pi ln K, that is aimed at."""
     min_updates: int = 500
-    max_updates: int = 4000
+    max_updates: int = 2000
     accuracy_drop: float = 0.05
     """A detector that lost more validation accuracy than this is rejected."""
     significance: float = 0.05

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,11 +22,8 @@ from curate.labeled import keep_checkpoint, load_split
 from curate.model import checkpoint as checkpoints
 from curate.model.checkpoint import Checkpoint, Draft
 from curate.model.device import choose_device, memory_format
-from curate.model.inference import predict
-from curate.model.network import TwoHeadNetwork
 from curate.model.sampling import reservoir
-from curate.model.split import feature_bank
-from curate.recipes.attempt import Materials, attempt
+from curate.recipes.attempt import Materials, Tuned, attempt, canary_count
 from curate.recipes.runs import Update
 from curate.score import Scorer
 from curate.workspace import Lease, Workspace, hold
@@ -41,7 +38,7 @@ class FinetuneResult:
 
     outcome: Outcome
     reason: str
-    figures: dict[str, float]
+    figures: Mapping[str, float]
     images: int
     checkpoint_id: str | None = None
 
@@ -108,10 +105,10 @@ def _finetune(
     objection = came.objection
     if not objection and workspace.catalog.models.active("classifier") != parent:
         objection = "another classifier came into service meanwhile"
-    if objection or came.network is None:
+    if objection or came.tuned is None:
         outcome: Outcome = "skipped" if came.skipped else "rejected"
         return FinetuneResult(outcome, objection or "", came.figures, images)
-    made = _keep(workspace, came.network, gathered, config, came.figures)
+    made = _keep(workspace, came.tuned, gathered, config, came.figures)
     reason = f"fine-tuned on {images} inbox images with the {recipe_name(config)} recipe"
     Scorer(workspace, gathered.materials.device).put_in_service(
         made.id, ["detector"], reason, (LEASE, lease.fence), scored
@@ -132,8 +129,8 @@ class Gathered:
 def gather(workspace: Workspace, parent: str, config: FinetuneConfig) -> Gathered:
     """Load the pre-trained network, the labeled splits and a reservoir of the unlabeled inbox.
 
-    The calibration images, in the order of their hashes, are dealt in turn to the canaries and
-    to those that stay out.
+    The calibration images, in the order of their hashes, are dealt to the canaries and to those
+    that stay out.
     """
     made, network, bank = checkpoints.load(workspace.checkpoints / parent)
     device = choose_device(config.device)
@@ -142,16 +139,18 @@ def gather(workspace: Workspace, parent: str, config: FinetuneConfig) -> Gathere
         for name in ("train", "validation", "calibration")
     }
     hashes = reservoir(workspace.catalog.unlabeled(), config.inbox_limit, config.seed)
+    rate = workspace.catalog.rates.current()
+    canaries = canary_count(len(splits["calibration"]), len(hashes), rate)
     materials = Materials(
         network=network.to(device).to(memory_format=memory_format(device)),
         bank=bank,
         train=splits["train"],
         validation=splits["validation"],
-        canaries=splits["calibration"].part(slice(0, None, 2)),
-        held_out=splits["calibration"].part(slice(1, None, 2)),
+        canaries=splits["calibration"].part(slice(canaries)),
+        held_out=splits["calibration"].part(slice(canaries, None)),
         inbox=load_pixels(workspace.previews, hashes, made.image_size),
         device=device,
-        rate=workspace.catalog.rates.current(),
+        rate=rate,
     )
     return Gathered(made, hashes, materials)
 
@@ -166,19 +165,15 @@ def _progress_file(workspace: Workspace, gathered: Gathered, config: FinetuneCon
 
 def _keep(
     workspace: Workspace,
-    network: TwoHeadNetwork,
+    tuned: Tuned,
     gathered: Gathered,
     config: FinetuneConfig,
-    figures: dict[str, float],
+    figures: Mapping[str, float],
 ) -> Checkpoint:
     guarded = isinstance(config.recipe, GuardedRecipe)
-    parent, materials = gathered.parent, gathered.materials
-    held_out, canaries = (
-        tuple(predict(network, part.pixels, materials.device).discrepancy.tolist())
-        for part in (materials.held_out, materials.canaries)
-    )
-    calibration = (
-        {"held_out": held_out, "canary": canaries} if guarded else {"held_out": held_out + canaries}
+    parent, opinion = gathered.parent, tuned.opinion
+    held_out, canaries, all_of_them = (
+        tuple(part.tolist()) for part in (opinion.held_out, opinion.canaries, opinion.calibration)
     )
     draft = Draft(
         kind="finetuned",
@@ -188,9 +183,11 @@ def _keep(
         parent=parent.id,
         snapshot=parent.snapshot,
         recipe=recipe_name(config),
-        calibration=calibration,
+        calibration=(
+            {"held_out": held_out, "canary": canaries} if guarded else {"held_out": all_of_them}
+        ),
+        standard=opinion.standard,
         pool=frozenset(gathered.hashes) if guarded else frozenset(),
         figures={**figures, "seed": config.seed},
     )
-    bank = feature_bank(network, materials.train, materials.device, config.seed)
-    return keep_checkpoint(workspace, network, bank, draft)
+    return keep_checkpoint(workspace, tuned.network, tuned.bank, draft)

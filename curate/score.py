@@ -106,13 +106,12 @@ def score_rows(made: Checkpoint, hashes: Sequence[str], scores: Scores) -> list[
     it was; any other against the calibration images that were held out.
     """
     read_against = ["canary" if name in made.pool else "held_out" for name in hashes]
-    p = {
-        name: p_values(scores.discrepancy, torch.tensor(made.calibration[name]))
-        for name in set(read_against)
-    }
+    score = made.score(scores)
+    p = {name: p_values(score, torch.tensor(made.calibration[name])) for name in set(read_against)}
     return [
         NewScore(
             sha256=name,
+            score=float(score[i]),
             discrepancy=float(scores.discrepancy[i]),
             msp=float(scores.msp[i]),
             energy=float(scores.energy[i]),

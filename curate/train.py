@@ -20,6 +20,7 @@ from curate.model.checkpoint import Checkpoint, Draft
 from curate.model.device import choose_device, memory_format
 from curate.model.inference import predict
 from curate.model.network import TwoHeadNetwork
+from curate.model.scores import Scores, combined, standard_of
 from curate.model.split import LabeledSplit, accuracy, feature_bank
 from curate.recipes.pretraining import Epoch, pretrain
 from curate.score import ROLES, Scorer
@@ -80,7 +81,7 @@ def learn(
     progress = _progress_file(workspace, snapshot, config)
     pretrain(network, splits["train"], splits["validation"], config, progress, on_epoch)
     bank = feature_bank(network, splits["train"], device, config.seed)
-    draft = _draft(network, splits, labeled.classes, snapshot, config, device)
+    draft = _draft(network, bank, splits, labeled.classes, snapshot, config, device)
     made = keep_checkpoint(workspace, network, bank, draft)
     progress.unlink(missing_ok=True)
     return made
@@ -99,13 +100,18 @@ def _progress_file(workspace: Workspace, snapshot: str, config: TrainConfig) -> 
 
 def _draft(
     network: TwoHeadNetwork,
+    bank: torch.Tensor,
     splits: dict[str, LabeledSplit],
     classes: tuple[str, ...],
     snapshot: str,
     config: TrainConfig,
     device: torch.device,
 ) -> Draft:
-    calibration = predict(network, splits["calibration"].pixels, device).discrepancy
+    def scores(split: str) -> Scores:
+        return predict(network, splits[split].pixels, device, bank=bank)
+
+    standard = standard_of(scores("validation"))
+    calibration = combined(scores("calibration"), standard)
     return Draft(
         kind="pretrained",
         backbone=config.backbone,
@@ -115,6 +121,7 @@ def _draft(
         snapshot=snapshot,
         recipe="pretrained",
         calibration={"held_out": tuple(calibration.tolist())},
+        standard=standard,
         pool=frozenset(),
         figures={
             "validation_accuracy": accuracy(network, splits["validation"], device),

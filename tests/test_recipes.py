@@ -11,6 +11,7 @@ from torch import nn
 
 from curate.config import GuardedRecipe, PaperRecipe
 from curate.errors import UsageError
+from curate.model.candidates import Candidates
 from curate.model.loss import discrepancy, supervised_loss
 from curate.model.network import TwoHeadNetwork
 from curate.model.split import LabeledSplit
@@ -30,6 +31,10 @@ def images(count: int, seed: int) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
     shape = (count, 3, SIDE, SIDE)
     return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+
+
+def candidates(unlabeled: int = 30, share: float = 0.2) -> Candidates:
+    return Candidates(torch.arange(0, 40, 4), torch.arange(unlabeled), share)
 
 
 def a_run(tmp_path: Path, unlabeled: int = 30, stop_at: int | None = None) -> Run:
@@ -104,29 +109,32 @@ def test_paper_refuses_a_margin_out_of_reach(tmp_path: Path, classes: int) -> No
 
 @pytest.mark.parametrize("unlabeled", [1, 3, 200])
 def test_guarded_takes_an_inbox_of_any_size(tmp_path: Path, unlabeled: int) -> None:
-    recipe = GuardedRecipe(min_updates=3, max_updates=5, labeled_batch=8, unlabeled_batch=16)
-    assert 3 <= run_guarded(tiny_network(), recipe, 0.2, a_run(tmp_path, unlabeled)) <= 5
+    recipe, run = (
+        GuardedRecipe(min_updates=3, max_updates=5, batch_size=8),
+        a_run(tmp_path, unlabeled),
+    )
+    assert 3 <= run_guarded(tiny_network(), recipe, candidates(unlabeled), run) <= 5
 
 
 def test_guarded_stops_once_its_aim_is_met(tmp_path: Path) -> None:
     recipe = GuardedRecipe(learning_rate=0.05, min_updates=10, max_updates=4000, reach=0.3)
-    updates = run_guarded(tiny_network(), recipe, 0.6, a_run(tmp_path))
+    updates = run_guarded(tiny_network(), recipe, candidates(share=0.6), a_run(tmp_path))
     assert 10 <= updates < 4000
 
 
 def test_an_interrupted_run_ends_as_an_undisturbed_one(tmp_path: Path) -> None:
     recipe = GuardedRecipe(min_updates=130, max_updates=130)
     whole, parts = tiny_network(), tiny_network()
-    run_guarded(whole, recipe, 0.2, a_run(tmp_path / "whole"))
+    run_guarded(whole, recipe, candidates(), a_run(tmp_path / "whole"))
     with pytest.raises(KeyboardInterrupt):
-        run_guarded(parts, recipe, 0.2, a_run(tmp_path / "parts", stop_at=77))
+        run_guarded(parts, recipe, candidates(), a_run(tmp_path / "parts", stop_at=77))
     resumed = tiny_network()
     seen: list[int] = []
     run = a_run(tmp_path / "parts")
     run_guarded(
         resumed,
         recipe,
-        0.2,
+        candidates(),
         Run(run.labeled, run.unlabeled, 7, run.progress, lambda u: seen.append(u.number)),
     )
     assert seen[0] == 51
@@ -138,4 +146,4 @@ def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
     network = tiny_network()
     network.head_1.weight.data.fill_(math.inf)
     with pytest.raises(Diverged, match="update 1"):
-        run_guarded(network, GuardedRecipe(), 0.2, a_run(tmp_path))
+        run_guarded(network, GuardedRecipe(), candidates(), a_run(tmp_path))

@@ -28,7 +28,7 @@ Operator = Literal["<", "<=", ">", ">="]
 
 @dataclass(frozen=True)
 class Comparison:
-    """A bound on `score` (discrepancy) or `p` (p-value); images without one do not match."""
+    """A bound on `score` or `p` (p-value); images without one do not match."""
 
     field: Literal["score", "p"]
     operator: Operator

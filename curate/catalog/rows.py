@@ -46,6 +46,8 @@ class NewScore:
     """What one checkpoint says of one image. Larger scores are more out-of-distribution."""
 
     sha256: str
+    score: float
+    """What the checkpoint tags by."""
     discrepancy: float
     msp: float
     energy: float

@@ -240,14 +240,14 @@ class Catalog:
             return connection.scalar(select(func.count()).where(Image.first_seen > when)) or 0
 
     def score_sample(self, checkpoint_id: str, limit: int = STREAM) -> list[float]:
-        """Discrepancies, in [0, 2], of `limit` images; hashes are random, so is the sample."""
-        rows = select(Score.discrepancy).where(Score.checkpoint_id == checkpoint_id)
+        """Scores of `limit` images; hashes are random, so is the sample."""
+        rows = select(Score.score).where(Score.checkpoint_id == checkpoint_id)
         with read(self._engine) as connection:
             return list(connection.scalars(rows.order_by(Score.sha256).limit(limit)))
 
     def lowest_flagged(self, checkpoint_id: str, rate: float) -> float | None:
-        """The smallest discrepancy that the rate flags, None when it flags nothing."""
-        flagged = select(func.min(Score.discrepancy)).where(
+        """The smallest score that the rate flags, None when it flags nothing."""
+        flagged = select(func.min(Score.score)).where(
             Score.checkpoint_id == checkpoint_id, Score.p_value <= rate
         )
         with read(self._engine) as connection:

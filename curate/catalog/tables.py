@@ -199,6 +199,7 @@ class Score(Base):
     )
     checkpoint_id: Mapped[str] = _key()
     sha256: Mapped[str] = _key()
+    score: Mapped[float]
     discrepancy: Mapped[float]
     msp: Mapped[float]
     energy: Mapped[float]
@@ -289,6 +290,7 @@ class CurrentTag(View):
     detector: Mapped[str | None]
     score: Mapped[float | None]
     p_value: Mapped[float | None]
+    discrepancy: Mapped[float | None]
     msp: Mapped[float | None]
     energy: Mapped[float | None]
     knn: Mapped[float | None]

@@ -147,7 +147,7 @@ def _histogram(found: Status, workspace: Workspace) -> None:
     scores = workspace.catalog.score_sample(identity)
     if scores:
         flagged = workspace.catalog.lowest_flagged(identity, found.rate)
-        console.histogram(scores, flagged, "discrepancy of the inbox's images")
+        console.histogram(scores, flagged, "scores of the inbox's images")
 
 
 def models(workspace: Workspace, as_json: bool) -> None:

@@ -21,6 +21,7 @@ from torch import Tensor
 from curate.errors import CheckpointRefused, StorageError, UsageError
 from curate.model.backbones import build_network
 from curate.model.network import TwoHeadNetwork
+from curate.model.scores import Scores, Standard, tag_score
 from curate.model.tensorfile import (
     NotTensorsError,
     header_bytes,
@@ -55,11 +56,17 @@ class Draft:
     """Id of the labeled images it was trained on."""
     recipe: str
     calibration: Mapping[str, tuple[float, ...]]
-    """Discrepancies of the calibration images: "held_out", and "canary" once fine-tuned."""
+    """Scores of the calibration images: "held_out", and "canary" once fine-tuned."""
+    standard: Standard = field(default_factory=dict)
+    """Of the combined score; without one, images are tagged by the discrepancy alone (Eq. 6)."""
     pool: frozenset[str] = frozenset()
     """SHA-256 of the inbox images it was fine-tuned on."""
     figures: Mapping[str, object] = field(default_factory=dict)
     """JSON values: what was measured when it was made."""
+
+    def score(self, scores: Scores) -> Tensor:
+        """The score (N,) that images are tagged by."""
+        return tag_score(scores, self.standard)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,6 +156,7 @@ def _read(manifest: bytes, identity: str) -> Checkpoint:
     facts["created"] = datetime.fromisoformat(facts["created"])
     facts["classes"] = tuple(facts["classes"])
     facts["pool"] = frozenset(facts["pool"])
+    facts["standard"] = {name: tuple(found) for name, found in facts["standard"].items()}
     facts["calibration"] = {name: tuple(found) for name, found in facts["calibration"].items()}
     return Checkpoint(id=identity, **facts)
 

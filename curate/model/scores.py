@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+METHODS = ("discrepancy", "msp", "energy", "knn")
+Standard = Mapping[str, tuple[float, float]]
+"""Mean and standard deviation of each combined method's score among ID images."""
 NEIGHBOURS = 10
+COMBINED = ("discrepancy", "energy", "knn")
+"""Maximum softmax probability is left out: it says what the discrepancy says, less well."""
+_LEAST = 1e-6
 _CHUNK = 4_000_000
 
 
@@ -48,6 +54,38 @@ def score_logits(logits_1: Tensor, logits_2: Tensor, knn: Tensor | None = None) 
         label=label.cpu(),
         confidence=confidence.clamp(max=1).cpu(),
     )
+
+
+def standard_of(scores: Scores) -> Standard:
+    """The standard that `combined` measures against, from scores of ID images."""
+    columns = {name: _spread_out(scores, name).double() for name in COMBINED}
+    return {
+        name: (float(column.mean()), max(float(column.std(correction=0)), _LEAST))
+        for name, column in columns.items()
+    }
+
+
+def combined(scores: Scores, standard: Standard) -> Tensor:
+    """Mean over the methods of how many standard deviations each lies above ID images: (N,).
+
+    The discrepancy enters by its logarithm, since ID images crowd at zero. No method is the best
+    on every inbox; their mean is never far from it.
+    """
+    columns = [
+        (_spread_out(scores, name) - mean) / deviation
+        for name, (mean, deviation) in standard.items()
+    ]
+    return torch.stack(columns).mean(0)
+
+
+def tag_score(scores: Scores, standard: Standard) -> Tensor:
+    """The score (N,) that images are tagged by: combined, or Eq. 6 alone without a standard."""
+    return combined(scores, standard) if standard else scores.discrepancy
+
+
+def _spread_out(scores: Scores, name: str) -> Tensor:
+    column: Tensor = getattr(scores, name)
+    return (column + _LEAST).log() if name == "discrepancy" else column
 
 
 def joined(parts: Sequence[Scores]) -> Scores:

@@ -10,10 +10,6 @@ from dataclasses import dataclass
 
 import torch
 
-from curate.model.scores import Scores
-
-SCORES = ("discrepancy", "msp", "energy", "knn")
-
 
 @dataclass(frozen=True)
 class OodShare:
@@ -23,27 +19,14 @@ class OodShare:
     p_value: float
 
 
-def estimate_share(inbox: Scores, calibration: Scores) -> OodShare:
-    """Estimate the OOD share of an inbox.
+def estimate_share(inbox: torch.Tensor, calibration: torch.Tensor) -> OodShare:
+    """Estimate the OOD share of an inbox from scores (N,) and (M,).
 
-    All frozen scores are turned into ranks among the calibration images and averaged. The test is
-    Mann & Whitney's (1947), one-sided, with the normal approximation; the share is the best-bin
-    estimate of Garg et al. (2021): one minus the smallest ratio of inbox to calibration mass
-    below a cut, with a DKW margin against cuts that hold few images.
+    The test is Mann & Whitney's (1947), one-sided, with the normal approximation; the share is the
+    best-bin estimate of Garg et al. (2021): one minus the smallest ratio of inbox to calibration
+    mass below a cut, with a DKW margin against cuts that hold few images.
     """
-    inbox_rank, calibration_rank = (
-        mean_rank(inbox, calibration),
-        mean_rank(calibration, calibration),
-    )
-    return OodShare(
-        best_bin(inbox_rank, calibration_rank), rank_sum_p_value(inbox_rank, calibration_rank)
-    )
-
-
-def mean_rank(scores: Scores, reference: Scores) -> torch.Tensor:
-    """Mid-rank in [0, 1] of each image among `reference`, averaged over all scores; (N,)."""
-    ranks = [_mid_rank(getattr(scores, name), getattr(reference, name)) for name in SCORES]
-    return torch.stack(ranks).mean(dim=0)
+    return OodShare(best_bin(inbox, calibration), rank_sum_p_value(inbox, calibration))
 
 
 def rank_sum_p_value(inbox: torch.Tensor, calibration: torch.Tensor) -> float:
@@ -58,7 +41,7 @@ def rank_sum_auroc(inbox: torch.Tensor, calibration: torch.Tensor) -> float:
 
     With an OOD share pi it is 0.5 + pi (AUROC - 0.5), so it rises exactly when AUROC does.
     """
-    return float(_mid_rank(inbox, calibration).mean())
+    return float(mid_rank(inbox, calibration).mean())
 
 
 def best_bin(inbox: torch.Tensor, calibration: torch.Tensor, level: float = 0.1) -> float:
@@ -76,7 +59,8 @@ def _share_below(scores: torch.Tensor, cuts: torch.Tensor) -> torch.Tensor:
     return torch.searchsorted(scores.sort().values, cuts, right=True) / len(scores)
 
 
-def _mid_rank(scores: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+def mid_rank(scores: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+    """Share of `reference` below each score, ties counted half: (N,)."""
     ordered = reference.sort().values
     below = torch.searchsorted(ordered, scores)
     not_above = torch.searchsorted(ordered, scores, right=True)

@@ -6,21 +6,24 @@ The gate before, the run, and the guard after; no label of the inbox is used any
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
 from curate.config import FinetuneConfig, GuardedRecipe
 from curate.model.calibration import smallest_calibration
-from curate.model.guard import Evidence, Verdict, judge
+from curate.model.candidates import find_candidates
+from curate.model.guard import Evidence, judge
 from curate.model.inference import predict
 from curate.model.network import TwoHeadNetwork
-from curate.model.scores import Scores
+from curate.model.scores import Scores, Standard, standard_of, tag_score
 from curate.model.share import OodShare, estimate_share
-from curate.model.split import LabeledSplit, accuracy
+from curate.model.split import LabeledSplit, accuracy, feature_bank
 from curate.recipes.runs import Diverged, Run, Update, run_guarded, run_paper
+
+FEWEST_CANARIES = 500
 
 
 @dataclass(frozen=True)
@@ -40,20 +43,47 @@ class Materials:
     device: torch.device
     rate: float
 
+
+def canary_count(calibration: int, inbox: int, rate: float) -> int:
+    """How many of the calibration images go into the pool.
+
+    Enough to read the inbox's images against, but not so many that the OOD among them drowns.
+    """
+    return min(calibration // 2, max(FEWEST_CANARIES, inbox // 4, 4 * smallest_calibration(rate)))
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """What a network says of the materials: its standard, and the scores (N,) that it tags by."""
+
+    standard: Standard
+    inbox: torch.Tensor
+    canaries: torch.Tensor
+    held_out: torch.Tensor
+
     @property
     def calibration(self) -> torch.Tensor:
-        """Pixels of all calibration images, canaries first."""
-        return torch.cat([self.canaries.pixels, self.held_out.pixels])
+        """Scores of all calibration images, canaries first."""
+        return torch.cat([self.canaries, self.held_out])
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A network that no guard objected to, with its feature bank (M, D) and its opinion."""
+
+    network: TwoHeadNetwork
+    bank: torch.Tensor
+    opinion: Opinion
 
 
 @dataclass(frozen=True)
 class Attempt:
     """What came of it: the tuned network, or None with the `objection`; and the figures."""
 
-    network: TwoHeadNetwork | None
-    skipped: bool
+    tuned: Tuned | None
     objection: str | None
-    figures: dict[str, float]
+    skipped: bool = False
+    figures: Mapping[str, float] = field(default_factory=dict)
 
 
 def attempt(
@@ -67,61 +97,90 @@ def attempt(
     Goes on where the run that wrote the file `progress` stopped; removes it when done.
     """
     if lack := _lacking(materials, config):
-        return Attempt(None, True, lack, {})
-    share = frozen_share(materials)
+        return Attempt(None, lack, skipped=True)
+    frozen = look(materials.network, materials.bank, materials, combine=True)
+    share = estimate_share(frozen.inbox, frozen.calibration)
     figures = {"ood_share": share.share, "ood_share_p_value": share.p_value}
     if no_ood := _gate(share, len(materials.inbox), config):
-        return Attempt(None, True, no_ood, figures)
+        return Attempt(None, no_ood, True, figures)
     network = copy.deepcopy(materials.network)
     try:
-        updates = tune(network, materials, share, config, progress, on_update)
+        updates = tune(network, materials, frozen, share.share, config, progress, on_update)
     except Diverged as error:
         progress.unlink(missing_ok=True)
-        return Attempt(None, False, str(error), figures)
-    verdict = weigh(network, materials, config)
+        return Attempt(None, str(error), False, figures)
+    tuned, objection, found = weigh(network, materials, frozen, config)
     progress.unlink(missing_ok=True)
-    figures |= verdict.figures | {"updates": updates}
-    return Attempt(None if verdict.objection else network, False, verdict.objection, figures)
+    return Attempt(
+        None if objection else tuned, objection, False, figures | found | {"updates": updates}
+    )
+
+
+def look(
+    network: TwoHeadNetwork, bank: torch.Tensor, materials: Materials, combine: bool
+) -> Opinion:
+    """Score the materials; the paper's recipe does not `combine` the discrepancy with others."""
+
+    def scores(pixels: torch.Tensor) -> Scores:
+        return predict(network, pixels, materials.device, bank=bank)
+
+    standard = standard_of(scores(materials.validation.pixels)) if combine else {}
+    parts = (materials.inbox, materials.canaries.pixels, materials.held_out.pixels)
+    return Opinion(standard, *(tag_score(scores(part), standard) for part in parts))
 
 
 def tune(
     network: TwoHeadNetwork,
     materials: Materials,
-    share: OodShare,
+    frozen: Opinion,
+    share: float,
     config: FinetuneConfig,
     progress: Path,
-    on_update: Callable[[Update], None],
+    on_update: Callable[[Update], None] = lambda _: None,
 ) -> int:
     """Run the recipe on `network` in place; returns the number of updates."""
     torch.manual_seed(config.seed)
-    if isinstance(config.recipe, GuardedRecipe):
-        pool = torch.cat([materials.inbox, materials.canaries.pixels])
-        run = Run(materials.train, pool, config.seed, progress, on_update)
-        in_pool = share.share * len(materials.inbox) / len(pool)
-        return run_guarded(network, config.recipe, in_pool, run)
-    run = Run(materials.train, materials.inbox, config.seed, progress, on_update)
-    return run_paper(network, config.recipe, run)
+    recipe, train = config.recipe, materials.train
+    if not isinstance(recipe, GuardedRecipe):
+        run = Run(train, materials.inbox, config.seed, progress, on_update)
+        return run_paper(network, recipe, run)
+    labeled = predict(materials.network, train.pixels, materials.device, bank=materials.bank)
+    candidates = find_candidates(
+        tag_score(labeled, frozen.standard),
+        torch.cat([frozen.inbox, frozen.canaries]),
+        frozen.calibration,
+        share * len(frozen.inbox) / (len(frozen.inbox) + len(frozen.canaries)),
+        recipe.quantile,
+    )
+    pool = torch.cat([materials.inbox, materials.canaries.pixels])
+    run = Run(train, pool, config.seed, progress, on_update)
+    return run_guarded(network, recipe, candidates, run)
 
 
-def weigh(network: TwoHeadNetwork, materials: Materials, config: FinetuneConfig) -> Verdict:
-    """Judge a tuned network against the frozen one; the paper's recipe is never objected to."""
+def weigh(
+    network: TwoHeadNetwork, materials: Materials, frozen: Opinion, config: FinetuneConfig
+) -> tuple[Tuned, str | None, dict[str, float]]:
+    """The tuned network, what speaks against it, and the figures of that.
 
-    def scores(which: TwoHeadNetwork, pixels: torch.Tensor) -> torch.Tensor:
-        return predict(which, pixels, materials.device).discrepancy
-
-    before = materials.network
+    The paper's recipe is never objected to.
+    """
+    guarded = isinstance(config.recipe, GuardedRecipe)
+    bank = feature_bank(network, materials.train, materials.device, config.seed)
+    tuned = look(network, bank, materials, combine=guarded)
     evidence = Evidence(
-        inbox_before=scores(before, materials.inbox),
-        inbox_after=scores(network, materials.inbox),
-        calibration_before=scores(before, materials.calibration),
-        canaries_after=scores(network, materials.canaries.pixels),
-        held_out_after=scores(network, materials.held_out.pixels),
-        accuracy_before=accuracy(before, materials.validation, materials.device),
+        inbox_before=frozen.inbox,
+        inbox_after=tuned.inbox,
+        canaries_before=frozen.canaries,
+        canaries_after=tuned.canaries,
+        held_out_before=frozen.held_out,
+        held_out_after=tuned.held_out,
+        accuracy_before=accuracy(materials.network, materials.validation, materials.device),
         accuracy_after=accuracy(network, materials.validation, materials.device),
     )
-    if isinstance(config.recipe, GuardedRecipe):
-        return judge(evidence, materials.rate, config.recipe.accuracy_drop)
-    return replace(judge(evidence, materials.rate, accuracy_drop=1.0), objection=None)
+    drop = config.recipe.accuracy_drop if isinstance(config.recipe, GuardedRecipe) else 1.0
+    verdict = judge(evidence, materials.rate, drop)
+    objection = verdict.objection if guarded else None
+    return Tuned(network, bank, tuned), objection, verdict.figures
 
 
 def _lacking(materials: Materials, config: FinetuneConfig) -> str | None:
@@ -129,9 +188,10 @@ def _lacking(materials: Materials, config: FinetuneConfig) -> str | None:
     if not len(materials.inbox):
         return "the inbox holds no image without a review; nothing to learn from"
     needed, guarded = smallest_calibration(materials.rate), isinstance(config.recipe, GuardedRecipe)
-    if guarded and len(materials.held_out) < needed:
+    fewest = min(len(materials.canaries), len(materials.held_out))
+    if guarded and fewest < needed:
         return (
-            f"{len(materials.held_out)} calibration images stay out of the pool, an alarm rate of "
+            f"{fewest} calibration images are left on either side of the pool, an alarm rate of "
             f"{materials.rate:.1%} needs {needed}; label more images or choose a higher rate"
         )
     return None
@@ -148,12 +208,3 @@ def _gate(share: OodShare, images: int, config: FinetuneConfig) -> str | None:
         f"no OOD share in the inbox beyond chance (p = {share.p_value:.2f} over {images} images); "
         "the frozen network goes on"
     )
-
-
-def frozen_share(materials: Materials) -> OodShare:
-    """The OOD share that the frozen network's scores tell of."""
-
-    def scores(pixels: torch.Tensor) -> Scores:
-        return predict(materials.network, pixels, materials.device, bank=materials.bank)
-
-    return estimate_share(scores(materials.inbox), scores(materials.calibration))

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from curate.config import GuardedRecipe, PaperRecipe
 from curate.errors import CurateError, UsageError
 from curate.images.transforms import augment
+from curate.model.candidates import Candidates
 from curate.model.network import TwoHeadNetwork
 from curate.model.progress import load_progress, save_progress
 from curate.model.sampling import Stream, step_generator
@@ -65,84 +67,114 @@ def run_paper(network: TwoHeadNetwork, recipe: PaperRecipe, run: Run) -> int:
             f"a margin of {recipe.margin} cannot be reached with {classes} classes (at most "
             f"ln K = {math.log(classes):.2f}); give a smaller --margin, or use --recipe guarded"
         )
-    batches = Batches(network, run)
+    device = next(network.parameters()).device
+    labeled = Batches(run.labeled.pixels, run.seed, device)
+    unlabeled = Batches(run.unlabeled, run.seed + 1, device)
     batch = min(recipe.batch_size, len(run.labeled))
     total = recipe.epochs * math.ceil(len(run.labeled) / batch)
     optimizer = _optimizer(network, recipe)
 
     def update(number: int) -> tuple[float, float]:
-        pixels, labels = batches.labeled(number, batch)
+        rows, pixels = labeled.take(number, batch)
+        labels = run.labeled.labels[rows].to(device)
         step_a(network, optimizer, pixels, labels, recipe.detach)
-        unlabeled = batches.unlabeled(number, batch)
-        return step_b(network, optimizer, pixels, labels, unlabeled, recipe.margin)
+        _, theirs = unlabeled.take(number, batch)
+        return step_b(network, optimizer, pixels, labels, theirs, recipe.margin)
 
     return _repeat(network, optimizer, update, (total, total), lambda number, smoothed: False, run)
 
 
-def run_guarded(network: TwoHeadNetwork, recipe: GuardedRecipe, share: float, run: Run) -> int:
-    """Fine-tune on the excess discrepancy at an OOD share of `share`; returns the updates made.
+def run_guarded(
+    network: TwoHeadNetwork, recipe: GuardedRecipe, candidates: Candidates, run: Run
+) -> int:
+    """Fine-tune on the excess discrepancy among candidates; returns the updates made.
 
-    Stops when the smoothed objective is within a tenth of its aim, between `min_updates` and
-    `max_updates`. Raises Diverged when the loss is no number.
+    The network becomes the average of what it was over the last updates (Polyak & Juditsky, 1992):
+    single ones are noisy where few images are OOD. Stops when the smoothed objective is within a
+    tenth of its aim, between `min_updates` and `max_updates`. Raises Diverged when the loss is no
+    number.
     """
-    batches = Batches(network, run)
+    device = next(network.parameters()).device
+    streams = [
+        Batches(pixels, run.seed + stream, device, rows, augmented=True)
+        for stream, (pixels, rows) in enumerate(
+            [
+                (run.labeled.pixels, None),
+                (run.labeled.pixels, candidates.labeled),
+                (run.unlabeled, candidates.unlabeled),
+            ]
+        )
+    ]
     optimizer = _optimizer(network, recipe)
-    aim = recipe.reach * share * math.log(network.head_1.out_features)
+    average = AveragedModel(network, avg_fn=_averaging(recipe.averaged), use_buffers=True)
+    aim = recipe.reach * candidates.share * math.log(network.head_1.out_features)
 
     def update(number: int) -> tuple[float, float]:
-        pixels, labels = batches.labeled(number, recipe.labeled_batch, augmented=True)
-        unlabeled = batches.unlabeled(number, recipe.unlabeled_batch, augmented=True)
-        return guarded_step(network, optimizer, pixels, labels, unlabeled, share, recipe.reach)
+        taken = [stream.take(number, recipe.batch_size) for stream in streams]
+        known = [(pixels, run.labeled.labels[rows].to(device)) for rows, pixels in taken[:2]]
+        ours, unusual, theirs = known[0], known[1], taken[2][1]
+        terms = guarded_step(
+            network, optimizer, ours, unusual, theirs, candidates.share, recipe.reach
+        )
+        average.update_parameters(network)
+        return terms
 
     def met(number: int, smoothed: float) -> bool:
         return number >= recipe.min_updates and smoothed < aim / 10
 
     bounds = (recipe.min_updates, recipe.max_updates)
-    return _repeat(network, optimizer, update, bounds, met, run)
+    updates = _repeat(nn.ModuleList([network, average]), optimizer, update, bounds, met, run)
+    network.load_state_dict(average.module.state_dict())
+    return updates
 
 
 class Batches:
-    """The labeled and unlabeled images of each update, on the network's device."""
+    """The images of each update, on the network's device; of `rows` alone where these are given."""
 
-    def __init__(self, network: nn.Module, run: Run) -> None:
-        self._device, self._run = next(network.parameters()).device, run
-        self._labeled = Stream(len(run.labeled), run.seed)
-        self._unlabeled = Stream(len(run.unlabeled), run.seed + 1)
+    def __init__(
+        self,
+        pixels: torch.Tensor,
+        seed: int,
+        device: torch.device,
+        rows: torch.Tensor | None = None,
+        augmented: bool = False,
+    ) -> None:
+        self._pixels, self._seed, self._device = pixels, seed, device
+        self._rows = torch.arange(len(pixels)) if rows is None else rows
+        self._augmented = augmented
+        self._stream = Stream(len(self._rows), seed)
 
-    def labeled(
-        self, number: int, count: int, augmented: bool = False
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Pixels (count, 3, S, S) and labels (count,) of an update."""
-        rows = self._labeled.take(number * count, count)
-        pixels = self._prepare(self._run.labeled.pixels[rows], number, 0, augmented)
-        return pixels, self._run.labeled.labels[rows].to(self._device)
+    def take(self, number: int, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Row numbers (count,) and pixels (count, 3, S, S) of an update."""
+        rows = self._rows[self._stream.take(number * count, count)]
+        pixels = self._pixels[rows].to(self._device)
+        if self._augmented:
+            pixels = augment(pixels, step_generator(self._seed, -1 - number))
+        return rows, pixels
 
-    def unlabeled(self, number: int, count: int, augmented: bool = False) -> torch.Tensor:
-        """Pixels (count, 3, S, S) of an update."""
-        rows = self._unlabeled.take(number * count, count)
-        return self._prepare(self._run.unlabeled[rows], number, 1, augmented)
 
-    def _prepare(
-        self, pixels: torch.Tensor, number: int, stream: int, augmented: bool
-    ) -> torch.Tensor:
-        pixels = pixels.to(self._device)
-        if not augmented:
-            return pixels
-        return augment(pixels, step_generator(self._run.seed, 2 * number + stream))
+def _averaging(updates: int) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
+    """An average over about so many of the last updates, and over all of them before that."""
+
+    def average(before: Tensor, now: Tensor, number: Tensor | int) -> Tensor:
+        return before + (now - before) * max(1 / updates, 10 / (10 + int(number)))
+
+    return average
 
 
 def _repeat(
-    network: TwoHeadNetwork,
+    state: nn.Module,
     optimizer: torch.optim.SGD,
     update: Callable[[int], tuple[float, float]],
     bounds: tuple[int, int],
     met: Callable[[int, float], bool],
     run: Run,
 ) -> int:
-    facts = load_progress(run.progress, network, optimizer, run.progress.stem) or {}
-    number, smoothed = int(str(facts.get("updates", 0))), facts.get("smoothed")
-    level = float(str(smoothed)) if smoothed is not None else None
-    network.train()
+    """Make updates until `met`, between `bounds`; `state` is all that a resumed run needs back."""
+    key = run.progress.stem
+    facts = load_progress(run.progress, state, optimizer, key) or {"updates": 0, "smoothed": None}
+    number, level = facts["updates"], facts["smoothed"]
+    state.train()
     least, most = bounds
     while number < most and not met(number, math.inf if level is None else level):
         supervised, unsupervised = update(number)
@@ -153,14 +185,9 @@ def _repeat(
         expected = least if number <= least else most
         run.on_update(Update(number, expected, supervised, unsupervised))
         if number % SAVE_EVERY == 0:
-            save_progress(
-                run.progress,
-                network,
-                optimizer,
-                {"updates": number, "smoothed": level},
-                run.progress.stem,
-            )
-    return number
+            facts = {"updates": number, "smoothed": level}
+            save_progress(run.progress, state, optimizer, facts, key)
+    return int(number)
 
 
 def _optimizer(network: nn.Module, recipe: PaperRecipe | GuardedRecipe) -> torch.optim.SGD:

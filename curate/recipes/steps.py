@@ -49,20 +49,23 @@ def step_b(
 def guarded_step(
     network: TwoHeadNetwork,
     optimizer: torch.optim.Optimizer,
-    pixels: torch.Tensor,
-    labels: torch.Tensor,
+    labeled: tuple[torch.Tensor, torch.Tensor],
+    candidates: tuple[torch.Tensor, torch.Tensor],
     unlabeled: torch.Tensor,
     share: float,
     reach: float,
 ) -> tuple[float, float]:
     """One joint step on L_sup and the excess discrepancy; returns both terms.
 
-    Labeled and unlabeled images pass as one batch, so that both are normalised alike.
+    `labeled` are any images with their labels, `candidates` those among which the `unlabeled` are
+    to stand out. All pass as one batch, so that they are normalised alike.
     """
+    pixels, labels = torch.cat([labeled[0], candidates[0]]), torch.cat([labeled[1], candidates[1]])
     with autocast(pixels.device):
         logits_1, logits_2 = network(torch.cat([pixels, unlabeled]))
-    ours, theirs = slice(None, len(labels)), slice(len(labels), None)
-    supervised = supervised_loss(logits_1[ours], logits_2[ours], labels)
+    known, theirs = slice(None, len(labels)), slice(len(labels), None)
+    ours = slice(len(labeled[1]), len(labels))
+    supervised = supervised_loss(logits_1[known], logits_2[known], labels)
     unsupervised = excess_discrepancy_loss(
         (logits_1[theirs], logits_2[theirs]), (logits_1[ours], logits_2[ours]), share, reach
     )

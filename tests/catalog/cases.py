@@ -35,13 +35,12 @@ def image(number: int, path: str | None = None, **values: int) -> NewImage:
     )
 
 
-def score(
-    number: int, p_value: float = 0.5, label: str = "shirt", discrepancy: float = 0.25
-) -> NewScore:
+def score(number: int, p_value: float = 0.5, label: str = "shirt", score: float = 0.25) -> NewScore:
     """A score of the image `number`."""
     return NewScore(
         sha256=name_of(number),
-        discrepancy=discrepancy,
+        score=score,
+        discrepancy=0.5,
         msp=0.125,
         energy=-3.5,
         knn=0.75,

@@ -72,6 +72,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "score": {
         "checkpoint_id": CHECKPOINT,
         "sha256": SHA,
+        "score": -3.5,
         "discrepancy": 2.0,
         "msp": 0.0,
         "energy": -9.5,
@@ -182,6 +183,7 @@ BAD: dict[str, dict[str, list[Any]]] = {
     "score": {
         "checkpoint_id": [name_of(2)],
         "sha256": [name_of(2)],
+        "score": [float("nan"), float("inf"), *WORD],
         "discrepancy": [-0.1, 2.1, float("nan"), *WORD],
         "msp": [-0.1, 1.1, float("nan"), *WORD],
         "energy": [float("inf"), float("-inf"), float("nan"), *WORD],

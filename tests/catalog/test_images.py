@@ -120,7 +120,7 @@ def test_the_queue_is_written_with_the_image_and_emptied_with_its_score(
     catalog.add_scores(active, [score(1)], NOW)
     catalog.add_images(source_id, [image(1, "again.jpg")], NOW)
     assert catalog.pending(active, 9) == [name_of(2)]
-    catalog.add_scores(active, [score(1, discrepancy=1.5), score(2)], NOW)
+    catalog.add_scores(active, [score(1, score=1.5), score(2)], NOW)
     assert catalog.pending_count(active) == 0
     assert catalog.score_sample(active) == [0.25, 0.25]
     assert len(catalog.score_sample(active, limit=1)) == 1
@@ -154,7 +154,7 @@ def test_images_that_came_after_a_moment(catalog: Catalog, source_id: str) -> No
 
 def test_the_lowest_score_that_is_flagged(catalog: Catalog, source_id: str, active: str) -> None:
     catalog.add_images(source_id, [image(number) for number in range(3)], NOW)
-    rows = [score(0, 0.01, discrepancy=1.5), score(1, 0.05, discrepancy=1.25), score(2, 0.06)]
+    rows = [score(0, 0.01, score=1.5), score(1, 0.05, score=1.25), score(2, 0.06)]
     catalog.add_scores(active, rows, NOW)
     assert catalog.lowest_flagged(active, 0.05) == 1.25
     assert catalog.lowest_flagged(active, 0.001) is None

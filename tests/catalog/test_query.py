@@ -87,7 +87,7 @@ def stocked(catalog: Catalog, source_id: str, active: str) -> Catalog:
     png = replace(image(4), format="PNG")
     catalog.add_images(other, [png, image(0, "copy.jpg")], after(hours=4))
     scored = [(0, 0.01, 1.5), (1, 0.05, 1.0), (2, 0.5, 0.5), (4, 1.0, 0.25)]
-    catalog.add_scores(active, [score(n, p, discrepancy=d) for n, p, d in scored], NOW)
+    catalog.add_scores(active, [score(n, p, score=d) for n, p, d in scored], NOW)
     catalog.reviews.add([(name_of(2), "id", "bag")], "ann", NOW)
     return catalog
 

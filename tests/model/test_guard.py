@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
 import torch
 
-from curate.model.guard import Evidence, judge
+from curate.model.guard import Evidence, change_error, judge
 
 CALIBRATION = torch.linspace(0, 1, 200)
 BEFORE = torch.cat([torch.linspace(0, 1, 180), torch.full((20,), 2.0)])
 GOOD = Evidence(
     inbox_before=BEFORE,
     inbox_after=torch.cat([BEFORE[:160], torch.full((40,), 2.0)]),
-    calibration_before=CALIBRATION,
+    canaries_before=CALIBRATION,
     canaries_after=CALIBRATION,
+    held_out_before=CALIBRATION,
     held_out_after=CALIBRATION,
     accuracy_before=0.9,
     accuracy_after=0.88,
@@ -26,6 +28,7 @@ def test_a_detector_that_finds_more_is_promoted() -> None:
     verdict = judge(GOOD, rate=0.05, accuracy_drop=0.05)
     assert verdict.objection is None
     assert verdict.figures["flagged_after"] > verdict.figures["flagged_before"]
+    assert verdict.figures["separation_after"] > verdict.figures["separation_before"]
     # p = (1 + r) / 201 for the r-th highest, which is at most 0.05 up to r = 9.
     assert verdict.figures["canary_alarms"] == pytest.approx(9 / 200)
 
@@ -35,7 +38,6 @@ def test_a_detector_that_finds_more_is_promoted() -> None:
     [
         ({"accuracy_after": 0.84}, "accuracy"),
         ({"canaries_after": CALIBRATION + 0.2}, "false alarms"),
-        ({"inbox_after": torch.linspace(0, 1, 200)}, "flags"),
         ({"inbox_after": torch.cat([BEFORE[:170] - 1, torch.full((30,), 2.0)])}, "separates"),
     ],
 )
@@ -43,3 +45,28 @@ def test_each_fault_alone_is_objected_to(fault: dict[str, object], word: str) ->
     verdict = judge(replace(GOOD, **fault), rate=0.05, accuracy_drop=0.05)  # type: ignore[arg-type]
     assert verdict.objection is not None
     assert word in verdict.objection
+
+
+def test_a_loss_that_may_be_chance_is_not_objected_to() -> None:
+    swapped = BEFORE.clone()
+    swapped[[0, 190]] = swapped[[190, 0]]
+    worse = replace(GOOD, inbox_after=torch.cat([swapped[:190], torch.full((10,), 0.5)]))
+    figures = judge(worse, rate=0.05, accuracy_drop=0.05).figures
+    assert figures["separation_after"] < figures["separation_before"]
+    few = replace(worse, inbox_before=BEFORE[186:], inbox_after=worse.inbox_after[186:])
+    assert judge(few, rate=0.05, accuracy_drop=0.05).objection is not None
+    one = replace(GOOD, inbox_after=torch.cat([BEFORE[:199], torch.zeros(1)]))
+    assert judge(one, rate=0.05, accuracy_drop=0.05).objection is None
+
+
+def test_the_error_of_a_change_by_hand() -> None:
+    # Placements of the inbox among canaries (0, 1): before (1, 1), after (1/4, 1): differences
+    # (-3/4, 0), variance 9/32, over 2. Of the canaries among the inbox: before (0, 0), after
+    # (1/4, 1/2): variance 1/32, over 2. The root of both is sqrt(10/64).
+    inbox = (torch.tensor([2.0, 3.0]), torch.tensor([0.0, 3.0]))
+    canaries = torch.tensor([0.0, 1.0])
+    assert change_error(inbox, (canaries, canaries)) == pytest.approx(math.sqrt(10 / 64))
+
+
+def test_nothing_changed_has_no_error() -> None:
+    assert change_error((BEFORE, BEFORE), (CALIBRATION, CALIBRATION)) == 0.0

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from curate.model.scores import Scores
-from curate.model.share import best_bin, estimate_share, mean_rank, rank_sum_auroc, rank_sum_p_value
-
-
-def same_scores(values: torch.Tensor) -> Scores:
-    labels = torch.zeros(len(values), dtype=torch.long)
-    return Scores(values, values, values, values, labels, values)
+from curate.model.share import (
+    best_bin,
+    estimate_share,
+    mid_rank,
+    rank_sum_auroc,
+    rank_sum_p_value,
+)
 
 
 def test_rank_sum_by_hand() -> None:
@@ -28,9 +28,9 @@ def test_p_value_by_hand() -> None:
     assert rank_sum_p_value(low, high) == pytest.approx(1 - 1.1045e-5)
 
 
-def test_mean_rank_is_a_half_for_the_reference_itself() -> None:
-    reference = same_scores(torch.tensor([0.1, 0.5, 0.5, 0.9]))
-    assert mean_rank(reference, reference).tolist() == pytest.approx([0.125, 0.5, 0.5, 0.875])
+def test_mid_ranks_of_the_reference_itself() -> None:
+    reference = torch.tensor([0.1, 0.5, 0.5, 0.9])
+    assert mid_rank(reference, reference).tolist() == pytest.approx([0.125, 0.5, 0.5, 0.875])
 
 
 def test_best_bin_by_hand() -> None:
@@ -44,8 +44,7 @@ def test_no_ood_is_found_about_as_often_as_the_level_says() -> None:
     generator = torch.Generator().manual_seed(1)
     found = [
         estimate_share(
-            same_scores(torch.randn(400, generator=generator)),
-            same_scores(torch.randn(300, generator=generator)),
+            torch.randn(400, generator=generator), torch.randn(300, generator=generator)
         ).p_value
         <= 0.05
         for _ in range(400)
@@ -60,6 +59,6 @@ def test_a_known_share_of_clear_ood_is_found(share: float) -> None:
     inbox = torch.cat(
         [torch.randn(2000 - ood, generator=generator), torch.randn(ood, generator=generator) + 4]
     )
-    found = estimate_share(same_scores(inbox), same_scores(torch.randn(1000, generator=generator)))
+    found = estimate_share(inbox, torch.randn(1000, generator=generator))
     assert found.share == pytest.approx(share, abs=0.06)
     assert found.p_value < 1e-3
