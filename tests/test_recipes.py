@@ -9,16 +9,19 @@ import pytest
 import torch
 from torch import nn
 
-from curate.config import GuardedRecipe, PaperRecipe
+from curate.config import GuardedRecipe, PaperRecipe, TrainConfig
 from curate.errors import UsageError
 from curate.model.candidates import Candidates
 from curate.model.loss import discrepancy, supervised_loss
 from curate.model.network import TwoHeadNetwork
 from curate.model.split import LabeledSplit
+from curate.recipes.pretraining import pretrain
 from curate.recipes.runs import Diverged, Run, Update, run_guarded, run_paper
 from curate.recipes.steps import step_a, step_b
 
 SIDE, CLASSES = 4, 5
+PAPER_LOSSES = [3.19109, 1.20593, 3.30386, 1.20299, 3.24439, 1.20111]
+GUARDED_LOSSES = [3.21172, 0.25961, 3.21459, 0.25585, 3.31361, 0.25520]
 
 
 def tiny_network(classes: int = CLASSES) -> TwoHeadNetwork:
@@ -147,3 +150,53 @@ def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
     network.head_1.weight.data.fill_(math.inf)
     with pytest.raises(Diverged, match="update 1"):
         run_guarded(network, GuardedRecipe(), candidates(), a_run(tmp_path))
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_few_classes_are_pushed_as_far_as_they_go(tmp_path: Path, classes: int) -> None:
+    # ln 2 and ln 3 are all that d can reach; the aim is 0.8 of that at a share of 1.
+    network, run = tiny_network(classes), a_run(tmp_path)
+    labeled = LabeledSplit(run.labeled.pixels, run.labeled.labels % classes, run.labeled.hashes)
+    run = Run(labeled, run.unlabeled, 7, run.progress, run.on_update)
+    recipe = GuardedRecipe(learning_rate=0.05, min_updates=10, max_updates=2000)
+    assert run_guarded(network, recipe, candidates(share=1.0), run) < 2000
+    excess = discrepancy(*network(run.unlabeled)).mean()
+    assert excess.item() == pytest.approx(0.8 * math.log(classes), abs=0.25 * math.log(classes))
+
+
+def test_a_hundred_to_one_leaves_the_rare_class_known(tmp_path: Path) -> None:
+    rare, common = images(3, 5) // 4, 255 - images(300, 6) // 4
+    labels = torch.tensor([1] * 3 + [0] * 300)
+    labeled = LabeledSplit(torch.cat([rare, common]), labels, tuple(str(n) for n in range(303)))
+    network = tiny_network(2)
+    config = TrainConfig(epochs=40, image_size=SIDE, batch_size=16, learning_rate=0.05)
+    pretrain(network, labeled, labeled, config, tmp_path / "train.safetensors")
+    run = Run(labeled, images(30, 2), 7, tmp_path / "run.safetensors", lambda _: None)
+    chosen = Candidates(torch.arange(60), torch.arange(30), 0.3)
+    run_guarded(network, GuardedRecipe(min_updates=60, max_updates=60, batch_size=16), chosen, run)
+    logits_1, logits_2 = network.eval()(labeled.pixels)
+    assert (logits_1 + logits_2).argmax(1).tolist() == labels.tolist()
+
+
+def losses(tmp_path: Path, recipe: GuardedRecipe | PaperRecipe) -> list[float]:
+    seen: list[float] = []
+    run = a_run(tmp_path)
+    run = Run(
+        run.labeled,
+        run.unlabeled,
+        7,
+        run.progress,
+        lambda update: seen.extend((update.supervised, update.unsupervised)),
+    )
+    if isinstance(recipe, PaperRecipe):
+        run_paper(tiny_network(), recipe, run)
+    else:
+        run_guarded(tiny_network(), recipe, candidates(), run)
+    return seen
+
+
+def test_the_same_seed_gives_the_losses_that_it_always_gave(tmp_path: Path) -> None:
+    paper = PaperRecipe(epochs=1, batch_size=16, learning_rate=0.01)
+    guarded = GuardedRecipe(min_updates=3, max_updates=3, batch_size=8)
+    assert losses(tmp_path / "paper", paper) == pytest.approx(PAPER_LOSSES, abs=2e-5)
+    assert losses(tmp_path / "guarded", guarded) == pytest.approx(GUARDED_LOSSES, abs=2e-5)
