@@ -85,7 +85,9 @@ class GuardedRecipe:
     """Updates that the network is averaged over."""
     reach: float = 0.8
     """Part of the largest possible excess, pi ln K, that is aimed at."""
-    min_updates: int = 500
+    passes: int = 75
+    """Over the unlabeled candidates at most, within the two bounds that follow."""
+    min_updates: int = 200
     max_updates: int = 2000
     accuracy_drop: float = 0.05
     """A detector that lost more validation accuracy than this is rejected."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -119,8 +120,21 @@ def test_guarded_takes_an_inbox_of_any_size(tmp_path: Path, unlabeled: int) -> N
     assert 3 <= run_guarded(tiny_network(), recipe, candidates(unlabeled), run) <= 5
 
 
+def endless(**options: float) -> GuardedRecipe:
+    """A recipe that the number of passes does not end."""
+    return replace(GuardedRecipe(learning_rate=0.05, passes=10**6), **options)  # type: ignore[arg-type]
+
+
+def test_guarded_makes_so_many_passes_over_the_candidates_within_its_bounds(tmp_path: Path) -> None:
+    # 4 passes over 30 candidates in batches of 8 are 15 updates.
+    recipe = GuardedRecipe(passes=4, batch_size=8, min_updates=2, max_updates=20, reach=99)
+    for bounds, wanted in (({}, 15), ({"min_updates": 17}, 17), ({"max_updates": 11}, 11)):
+        run = a_run(tmp_path / str(wanted))
+        assert run_guarded(tiny_network(), replace(recipe, **bounds), candidates(), run) == wanted
+
+
 def test_guarded_stops_once_its_aim_is_met(tmp_path: Path) -> None:
-    recipe = GuardedRecipe(learning_rate=0.05, min_updates=10, max_updates=4000, reach=0.3)
+    recipe = endless(min_updates=10, max_updates=4000, reach=0.3)
     updates = run_guarded(tiny_network(), recipe, candidates(share=0.6), a_run(tmp_path))
     assert 10 <= updates < 4000
 
@@ -158,7 +172,7 @@ def test_few_classes_are_pushed_as_far_as_they_go(tmp_path: Path, classes: int) 
     network, run = tiny_network(classes), a_run(tmp_path)
     labeled = LabeledSplit(run.labeled.pixels, run.labeled.labels % classes, run.labeled.hashes)
     run = Run(labeled, run.unlabeled, 7, run.progress, run.on_update)
-    recipe = GuardedRecipe(learning_rate=0.05, min_updates=10, max_updates=2000)
+    recipe = endless(min_updates=10, max_updates=2000)
     assert run_guarded(network, recipe, candidates(share=1.0), run) < 2000
     excess = discrepancy(*network(run.unlabeled)).mean()
     assert excess.item() == pytest.approx(0.8 * math.log(classes), abs=0.25 * math.log(classes))

@@ -77,7 +77,8 @@ def finetune(
         float | None, typer.Option(min=0, help="[default: guarded 0.01, paper 0.1]")
     ] = None,
     updates: Annotated[
-        int | None, typer.Option(min=1, help="Guarded: at most so many. [default: 500 to 4000]")
+        int | None,
+        typer.Option(min=1, help="Guarded: at most so many. [default: 2000]"),
     ] = None,
     epochs: Annotated[int, typer.Option(min=1, help="Paper: passes.")] = PaperRecipe.epochs,
     margin: Annotated[float, typer.Option(min=0, help="Paper: m of Eq. 5.")] = PaperRecipe.margin,

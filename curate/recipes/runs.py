@@ -91,8 +91,8 @@ def run_guarded(
 
     The network becomes the average of what it was over the last updates (Polyak & Juditsky, 1992):
     single ones are noisy where few images are OOD. Stops when the smoothed objective is within a
-    tenth of its aim, between `min_updates` and `max_updates`. Raises Diverged when the loss is no
-    number.
+    tenth of its aim, and after so many passes over the candidates that they would be learned by
+    heart. Raises Diverged when the loss is no number.
     """
     device = next(network.parameters()).device
     streams = [
@@ -122,7 +122,8 @@ def run_guarded(
     def met(number: int, smoothed: float) -> bool:
         return number >= recipe.min_updates and smoothed < aim / 10
 
-    bounds = (recipe.min_updates, recipe.max_updates)
+    wanted = math.ceil(recipe.passes * len(candidates.unlabeled) / recipe.batch_size)
+    bounds = (recipe.min_updates, min(max(wanted, recipe.min_updates), recipe.max_updates))
     updates = _repeat(nn.ModuleList([network, average]), optimizer, update, bounds, met, run)
     network.load_state_dict(average.module.state_dict())
     return updates
