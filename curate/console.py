@@ -7,27 +7,31 @@ clear or reorder a terminal. Importing this costs no torch.
 from __future__ import annotations
 
 import json
-import math
 import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import partial
+from itertools import islice
 from pathlib import PurePath
+from textwrap import TextWrapper
 from typing import IO, Any
 
 from rich import box
 from rich import progress as bars
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 Advance = Callable[[int, int], None]
-WIDTH, HEIGHT = 72, 8
-_EIGHTHS = " ▁▂▃▄▅▆▇█"
 _UNBOUNDED = 100_000
 _PLAIN_SECONDS = 10.0
+_TABLE_BLOCK = 1_000
+# Words that are longer than a line stay whole: mostly they are paths, which people copy.
+_WRAPPER = partial(TextWrapper, break_long_words=False, break_on_hyphens=False)
 
 
 class _Console(Console):
@@ -88,9 +92,9 @@ def _visible(character: str) -> str:
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
 
 
-def note(message: str) -> None:
-    """One line on standard error."""
-    _say("", "", message)
+def note(message: str, *, wrap: bool = True) -> None:
+    """One line on standard error; `wrap=False` for a command that people copy."""
+    _say("", "", message, wrap)
 
 
 def warn(message: str) -> None:
@@ -103,8 +107,13 @@ def error(message: str) -> None:
     _say("error: ", "bold red", message)
 
 
-def _say(mark: str, style: str, message: str) -> None:
-    _console(stderr=True).print(Text.assemble((mark, style), safe(message)), soft_wrap=True)
+def _say(mark: str, style: str, message: str, wrap: bool = True) -> None:
+    console, line = _console(stderr=True), mark + safe(message)
+    if wrap and console.is_terminal:
+        line = _WRAPPER(console.width).fill(line)
+    shown = Text(line)
+    shown.stylize(style, 0, len(mark))
+    console.print(shown, soft_wrap=True)
 
 
 def show(message: str) -> None:
@@ -118,27 +127,60 @@ def _write(text: str) -> None:
     sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table on standard output; off a terminal no cell is folded, however wide it gets.
+def show_lines(lines: Iterable[str]) -> None:
+    """Lines of data on standard output, as they are."""
+    _write("".join(f"{line}\n" for line in lines))
 
-    Columns of numbers are set right; None is shown as nothing.
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> int:
+    """A table on standard output; returns how many rows it has.
+
+    Off a terminal no cell is folded, however wide it gets. Columns of numbers are set right; None
+    is shown as nothing. Rows are drawn a thousand at a time, so that any number can be shown.
     """
-    cells = [list(row) for row in rows]
-    shown = Table(title=Text(safe(title)) if title else None, box=box.SIMPLE_HEAD)
-    shown.title_justify = "left"
+    rest, count, widths = iter(rows), 0, [0] * len(columns)
+    while True:
+        cells = [list(row) for row in islice(rest, _TABLE_BLOCK)]
+        if cells or not count:
+            shown = Table(box=box.SIMPLE_HEAD, show_header=not count)
+            if title and not count:
+                shown.title, shown.title_justify = Text(safe(title)), "left"
+            widths = _fill(shown, columns, cells, widths)
+            _draw(shown)
+        count += len(cells)
+        if len(cells) < _TABLE_BLOCK:
+            return count
+
+
+def _fill(
+    shown: Table, columns: Sequence[str], cells: list[list[object]], widths: list[int]
+) -> list[int]:
+    """Put the rows `cells` into a table; returns how wide its columns are at least."""
+    texts = [["" if cell is None else safe(str(cell)) for cell in row] for row in cells]
+    folded = _console(stderr=False).is_terminal
     for index, column in enumerate(columns):
         numbers = bool(cells) and all(isinstance(row[index], int | float) for row in cells)
-        heading = Text(safe(column))
-        shown.add_column(heading, justify="right" if numbers else "left", overflow="fold")
-    for row in cells:
-        shown.add_row(*(Text("" if cell is None else safe(str(cell))) for cell in row))
+        shown.add_column(
+            Text(safe(column)),
+            justify="right" if numbers else "left",
+            overflow="fold",
+            min_width=None if folded else widths[index],
+        )
+    for row in texts:
+        shown.add_row(*map(Text, row))
+    return [
+        max([width, *(cell_len(row[index]) for row in texts)]) for index, width in enumerate(widths)
+    ]
+
+
+def _draw(shown: Table) -> None:
     console = _console(stderr=False)
     if not console.is_terminal:
         console.width = _UNBOUNDED
     with console.capture() as drawn:
         console.print(shown)
     lines = (line.rstrip() for line in drawn.get().splitlines())
-    _write("".join(f"{line}\n" for line in lines if line))
+    show_lines(line for line in lines if line)
 
 
 def json_document(document: object) -> None:
@@ -163,69 +205,6 @@ def _plain(value: Any) -> str:
     return value.isoformat() if isinstance(value, datetime) else os.fspath(value)
 
 
-def histogram(
-    scores: Sequence[float],
-    threshold: float | None = None,
-    title: str = "",
-    labels: tuple[str, str] = ("in-distribution", "out-of-distribution"),
-) -> None:
-    """How `scores` are spread, on standard output, at most 80 columns wide."""
-    _write("".join(f"{line}\n" for line in histogram_lines(scores, threshold, title, labels)))
-
-
-def histogram_lines(
-    scores: Sequence[float], threshold: float | None, title: str, labels: tuple[str, str]
-) -> list[str]:
-    """The lines of `histogram`: left of the `│` stand exactly the scores below the threshold."""
-    head = [safe(title)] if title else []
-    if not scores:
-        return [*head, "no scores yet"]
-    low, high = min(scores), max(scores)
-    edge = threshold if threshold is not None and low < threshold <= high else None
-    left, right = binned(scores, low if edge is None else edge)
-    tallest, wall = max(left + right), "" if edge is None else "│"
-    rows = [
-        _row(left, tallest, level) + wall + _row(right, tallest, level)
-        for level in reversed(range(HEIGHT))
-    ]
-    wide = max(len(rows[0]), 20)
-    lines = [*head, *(row.rstrip() for row in rows), f"{low:<{wide - 10}.4g}{high:>10.4g}"]
-    if edge is not None:
-        lines.append(" " * len(left) + "▲")
-    return [*lines, _sides(scores, threshold, labels)]
-
-
-def binned(scores: Sequence[float], edge: float, width: int = WIDTH) -> tuple[list[int], list[int]]:
-    """Counts below `edge` and from it on, in columns of one step that begin at the edge.
-
-    The step is the range of the scores over `width`; there may be one column more than that.
-    """
-    low, high = min(scores), max(scores)
-    step = (high - low) / width or 1.0
-    left = [0] * math.ceil((edge - low) / step)
-    right = [0] * max(math.ceil((high - edge) / step), 1)
-    for score in scores:
-        if score < edge:
-            left[len(left) - max(math.ceil((edge - score) / step), 1)] += 1
-        else:
-            right[min(math.floor((score - edge) / step), len(right) - 1)] += 1
-    return left, right
-
-
-def _row(counts: Sequence[int], tallest: int, level: int) -> str:
-    """One text row of the columns; a count above zero is never drawn as nothing."""
-    eighths = (max(round(8 * HEIGHT * count / tallest), bool(count)) for count in counts)
-    return "".join(_EIGHTHS[min(max(height - 8 * level, 0), 8)] for height in eighths)
-
-
-def _sides(scores: Sequence[float], threshold: float | None, labels: tuple[str, str]) -> str:
-    if threshold is None:
-        return f"{len(scores)} scores"
-    above = sum(score >= threshold for score in scores)
-    below, share = len(scores) - above, above / len(scores)
-    return f"{safe(labels[0])} {below} ◂ {threshold:.4g} ▸ {above} {safe(labels[1])} ({share:.1%})"
-
-
 @contextmanager
 def progress(
     description: str, total: int | None = None, clock: Callable[[], float] = time.monotonic
@@ -233,7 +212,7 @@ def progress(
     """Yields `advance(done, total)`, which shows how far the work is, on standard error.
 
     A bar with rate and remaining time on a terminal; elsewhere a plain line every ten seconds
-    at most, and one at the end.
+    at most, and one at the end. Of work that never began nothing stays.
     """
     console = _console(stderr=True)
     if not console.is_terminal:
@@ -243,6 +222,20 @@ def progress(
         finally:
             lines.end()
         return
+    with _bar(console) as bar:
+        task = bar.add_task(safe(description), total=total)
+
+        def advance(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        try:
+            yield advance
+        finally:
+            if not bar.tasks[0].completed:
+                bar.remove_task(task)
+
+
+def _bar(console: Console) -> bars.Progress:
     name = bars.TextColumn("{task.description}", markup=False)
     columns = (
         name,
@@ -251,13 +244,7 @@ def progress(
         _Rate(),
         bars.TimeRemainingColumn(),
     )
-    with bars.Progress(*columns, console=console, redirect_stdout=False) as bar:
-        task = bar.add_task(safe(description), total=total)
-
-        def advance(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-
-        yield advance
+    return bars.Progress(*columns, console=console, redirect_stdout=False)
 
 
 class _Rate(bars.ProgressColumn):
@@ -287,6 +274,8 @@ class _PlainProgress:
 
     def end(self) -> None:
         """The last line, also where the work broke off: how far it came and how long it took."""
+        if not self._done:
+            return
         took = self._clock() - self._start
         rate = f", {self._done / took:.1f}/s" if took > 0 else ""
         self._line(f"{self._done} of {self._total} in {_duration(took)}{rate}")

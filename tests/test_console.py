@@ -16,8 +16,6 @@ from hypothesis import strategies as st
 
 from curate import console
 
-SIDES = ("in-distribution", "out-of-distribution")
-
 
 @pytest.mark.parametrize(
     ("name", "shown"),
@@ -81,6 +79,22 @@ def test_table_shows_none_as_nothing(capsys: pytest.CaptureFixture[str]) -> None
     assert capsys.readouterr().out.splitlines()[-1].split() == ["x"]
 
 
+def test_a_table_is_shown_while_its_rows_still_come(capsys: pytest.CaptureFixture[str]) -> None:
+    seen: list[str] = []
+
+    def rows() -> Iterator[list[object]]:
+        for number in range(2_500):
+            if number == 2_000:
+                seen.extend(capsys.readouterr().out.splitlines())
+            yield ["x" * 9 if number == 5 else "x", 1_000 + number]
+
+    assert console.table("", ["name", "n"], rows()) == 2_500
+    lines = seen + capsys.readouterr().out.splitlines()
+    assert len(seen) == 2_002
+    assert len(lines) == 2_502
+    assert len({line.index(str(1_000 + number)) for number, line in enumerate(lines[2:])}) == 1
+
+
 def test_json_is_ascii_with_iso_times_and_no_infinity(capsys: pytest.CaptureFixture[str]) -> None:
     when = datetime(2026, 5, 1, 9, 30, tzinfo=UTC)
     document = {"path": Path("a/é"), "when": when, "bad": "\udce9"}
@@ -111,62 +125,6 @@ def test_ndjson_writes_each_row_before_asking_for_the_next(
     assert capsys.readouterr().out == '{"n": 2}\n'
 
 
-def test_bins_begin_at_the_edge() -> None:
-    """Range 0 to 8 in 4 columns is a step of 2; around 3: [1, 3) and [-1, 1), [3, 5) ... [7, 9)."""
-    left, right = console.binned([0.0, 0.5, 1.0, 2.9, 3.0, 4.9, 5.0, 8.0], 3.0, width=4)
-    assert left == [2, 2]
-    assert right == [2, 1, 1]
-
-
-def test_bins_without_an_edge_close_the_last_column() -> None:
-    assert console.binned([0.0, 1.0, 2.0, 3.0, 4.0], 0.0, width=4) == ([], [1, 1, 1, 2])
-
-
-@given(st.lists(st.floats(0, 2), min_size=2), st.data())
-def test_bins_lose_no_score(scores: list[float], data: st.DataObject) -> None:
-    edge = data.draw(st.sampled_from(scores))
-    left, right = console.binned(scores, edge)
-    assert sum(left) == sum(score < edge for score in scores)
-    assert sum(right) == sum(score >= edge for score in scores)
-    assert len(left) + len(right) <= console.WIDTH + 2
-
-
-def test_histogram_draws_the_threshold_between_the_columns() -> None:
-    """0 and 72 span 72 columns of step 1: the threshold 36 stands after 36 of them."""
-    scores = [0.5] * 3 + [0.0, 35.5] + [36.0] * 3 + [71.5, 72.0]
-    lines = console.histogram_lines(scores, 36.0, "scores", SIDES)
-    assert lines[0] == "scores"
-    bottom = lines[console.HEIGHT]
-    assert bottom.index("│") == 36
-    assert (bottom[0], bottom[35], bottom[37], bottom[72]) == ("█", "█", "█", "█")
-    assert bottom[1:35].strip() == bottom[38:72].strip() == ""
-    assert lines[1] == "█" + " " * 35 + "│"
-    assert lines[-2] == " " * 36 + "▲"
-    assert lines[-1] == "in-distribution 5 ◂ 36 ▸ 5 out-of-distribution (50.0%)"
-    assert max(map(len, lines)) <= 80
-
-
-def test_one_score_among_many_is_still_drawn() -> None:
-    lines = console.histogram_lines([0.0] * 10_000 + [1.0], None, "", SIDES)
-    assert lines[console.HEIGHT - 1][-1] == "▁"
-    assert lines[-1] == "10001 scores"
-
-
-@pytest.mark.parametrize(
-    ("scores", "threshold", "last"),
-    [
-        ([], 0.5, "no scores yet"),
-        ([1.0, 1.0], 2.0, "in-distribution 2 ◂ 2 ▸ 0 out-of-distribution (0.0%)"),
-        ([1.0, 3.0], 1.0, "in-distribution 0 ◂ 1 ▸ 2 out-of-distribution (100.0%)"),
-        ([1.0, 3.0], float("inf"), "in-distribution 2 ◂ inf ▸ 0 out-of-distribution (0.0%)"),
-    ],
-)
-def test_histogram_without_a_wall(scores: list[float], threshold: float, last: str) -> None:
-    lines = console.histogram_lines(scores, threshold, "", SIDES)
-    assert lines[-1] == last
-    assert "│" not in "".join(lines)
-
-
 def test_progress_off_a_terminal_is_a_line_every_ten_seconds(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -181,6 +139,12 @@ def test_progress_off_a_terminal_is_a_line_every_ten_seconds(
         "learning [/]: 50 of 100 (50%), 2.0/s, 0:00:25 left\n"
         "learning [/]: 100 of 100 in 0:00:40, 2.5/s\n",
     )
+
+
+def test_of_work_that_never_began_nothing_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ZeroDivisionError), console.progress("reading"):
+        raise ZeroDivisionError
+    assert capsys.readouterr() == ("", "")
 
 
 def test_progress_says_how_far_it_came_when_the_work_breaks_off(
@@ -284,3 +248,16 @@ def test_a_bar_on_a_terminal_ends_with_all_done() -> None:
     written = _on_a_terminal(code, NO_COLOR="1")
     assert b"learning [/]" in written
     assert b"3/3" in written
+
+
+def test_on_a_terminal_a_long_message_is_wrapped_between_words() -> None:
+    code = (
+        "from curate import console\n"
+        "console.warn('seven 77 ' * 12 + '/a-path/' + 'x' * 90)\n"
+        "console.note('cd ' * 30, wrap=False)"
+    )
+    lines = _on_a_terminal(code, NO_COLOR="1").decode().splitlines()
+    assert max(map(len, lines[:2])) <= 80
+    assert all(word in ("warning:", "seven", "77") for line in lines[:2] for word in line.split())
+    assert lines[2] == "/a-path/" + "x" * 90
+    assert lines[3].split() == ["cd"] * 30

@@ -14,6 +14,7 @@ from curate import console
 from curate.catalog.models import CheckpointRow
 from curate.catalog.query import Query
 from curate.catalog.runs import RunRow
+from curate.cli.histogram import histogram_lines
 from curate.cli.shown import plain
 from curate.console import safe
 from curate.errors import UsageError
@@ -147,7 +148,7 @@ def _histogram(found: Status, workspace: Workspace) -> None:
     scores = workspace.catalog.score_sample(identity)
     if scores:
         flagged = workspace.catalog.lowest_flagged(identity, found.rate)
-        console.histogram(scores, flagged, "scores of the inbox's images")
+        console.show_lines(histogram_lines(scores, flagged, "scores of the inbox's images"))
 
 
 def models(workspace: Workspace, as_json: bool) -> None:
