@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ from pathlib import Path
 from curate.catalog.processes import is_running
 from curate.catalog.schema import find_catalog, open_catalog
 from curate.catalog.store import Catalog
-from curate.errors import NoCatalog, StorageError
+from curate.errors import NoCatalog, StorageError, UsageError
 from curate.images.previews import Previews
 
 FOLDER = ".curate"
@@ -98,6 +98,8 @@ def hold(workspace: Workspace, name: str, what: str) -> Iterator[Lease]:
 
 def locate(place: str | None, *, create: bool) -> tuple[Path, Path | str]:
     """The folder and the catalog's address that `place` means, without opening either."""
+    if place == "":
+        raise UsageError("--catalog is empty; give a file, a folder or a database URL")
     if place is None or "://" in place:
         folder = _nearest() or Path.cwd() / FOLDER
         if not folder.is_dir() and not create:
@@ -126,11 +128,17 @@ def _make(folder: Path) -> None:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove the temporary files below `folder` whose makers, on this host, are dead."""
-    for path in [*folder.glob("*.tmp-*"), *folder.glob("*/*.tmp-*")]:
+    """Sweep what this program makes in `folder`, where people may keep other things as well."""
+    for made in ("*.before-v*.tmp-*", "checkpoints/*.tmp-*", "progress/*.tmp-*"):
+        sweep(folder.glob(made))
+
+
+def sweep(paths: Iterable[Path]) -> None:
+    """Remove those of the temporary files and folders whose makers, on this host, are dead."""
+    for path in paths:
         made = _TEMPORARY.search(path.name)
         if made and is_running(int(made["pid"]), made["host"], "") is False:
-            if path.is_dir():
+            if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)

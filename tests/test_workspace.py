@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from curate.errors import HeldByAnother, NoCatalog
+from curate.errors import HeldByAnother, NoCatalog, UsageError
 from curate.workspace import hold, locate, open_workspace
 
 
@@ -42,15 +42,32 @@ def test_only_the_temporary_files_of_the_dead_are_swept(tmp_path: Path) -> None:
     host = socket.gethostname()
     with open_workspace(str(tmp_path), create=True):
         pass
-    for place in (tmp_path, tmp_path / "checkpoints"):
-        (place / f"dead.tmp-{host}-{gone.pid}").mkdir()
-        (place / f"mine.tmp-{host}-{os.getpid()}").write_text("x")
-        (place / f"theirs.tmp-elsewhere-{gone.pid}").write_text("x")
+    places = (tmp_path / "catalog.db.before-v2", tmp_path / "checkpoints" / "name")
+    for place in places:
+        place.with_name(f"{place.name}.tmp-{host}-{gone.pid}").mkdir()
+        place.with_name(f"{place.name}.tmp-{host}-{os.getpid()}").write_text("x")
+        place.with_name(f"{place.name}.tmp-elsewhere-{gone.pid}").write_text("x")
     with open_workspace(str(tmp_path), create=True):
         pass
-    for place in (tmp_path, tmp_path / "checkpoints"):
-        left = sorted(path.name.split(".")[0] for path in place.glob("*.tmp-*"))
-        assert left == ["mine", "theirs"]
+    for place in places:
+        left = sorted(path.name.split("tmp-")[1] for path in place.parent.glob("*.tmp-*"))
+        assert left == sorted([f"elsewhere-{gone.pid}", f"{host}-{os.getpid()}"])
+
+
+def test_what_a_stranger_named_like_a_temporary_file_is_not_swept(tmp_path: Path) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    upload = tmp_path / "inbox" / f"a.jpg.tmp-{socket.gethostname()}-{gone.pid}"
+    upload.parent.mkdir()
+    upload.write_text("x")
+    with open_workspace(str(tmp_path / "catalog.db"), create=True):
+        pass
+    assert upload.exists()
+
+
+def test_an_empty_place_is_no_place() -> None:
+    with pytest.raises(UsageError, match="--catalog is empty"):
+        locate("", create=True)
 
 
 def test_a_lease_has_one_holder(tmp_path: Path) -> None:
