@@ -6,12 +6,13 @@ A destination appears only when it is whole: temporary name, fsync, rename.
 from __future__ import annotations
 
 import csv
-import hashlib
+import errno
+import glob
 import json
 import os
-import re
 import shutil
 import socket
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -21,9 +22,10 @@ from typing import IO, Literal
 
 from curate.catalog.query import Query
 from curate.catalog.store import ImageRow
+from curate.copies import MANIFEST, copy
 from curate.errors import StorageError, UsageError
 from curate.images.paths import decode, root_path
-from curate.workspace import Workspace
+from curate.workspace import Workspace, sweep
 
 Format = Literal["csv", "jsonl", "imagefolder"]
 COLUMNS = (
@@ -44,6 +46,7 @@ COLUMNS = (
     "reviewed_by",
     "reviewed_at",
 )
+_BEGINNINGS = (b"path,source,", b'{"path": ')
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -112,9 +115,13 @@ def export(
 ) -> Exported:
     """Write what `query` matches to `destination`: a file, or for imagefolder a folder.
 
-    Raises UsageError when an imagefolder destination is not empty, StorageError when the disk
-    refuses. The inbox is only read.
+    Raises UsageError where something else would be overwritten, or the destination lies in a
+    watched inbox or the labeled folder; StorageError when the disk refuses. The inbox is only read.
     """
+    destination = destination.absolute()
+    if not destination.name:
+        raise UsageError(f"{str(destination)!r} is no place for an export; name a file in it")
+    _check_destination(workspace, destination, folder=format == "imagefolder")
     rows = _counted(records(workspace, query, all_paths), on_rows)
     try:
         with _whole(destination, folder=format == "imagefolder") as temporary:
@@ -126,16 +133,22 @@ def export(
                 os.fsync(out.fileno())
             return Exported(count)
     except OSError as error:
-        raise StorageError(
-            destination, f"{error.strerror or error}; free some space or choose another place"
-        ) from error
+        raise StorageError(destination, _refusal(error)) from error
+
+
+def _refusal(error: OSError) -> str:
+    """What the disk said, and what helps."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{error.strerror}; free some space or choose another place"
+    if error.errno == errno.ENOENT:
+        return "its folder does not exist; make it, or choose another place"
+    return f"{error.strerror or error}; choose another place"
 
 
 @contextmanager
 def _whole(destination: Path, *, folder: bool) -> Iterator[Path]:
     """A temporary path that takes the name `destination` when everything in it is written."""
-    if folder and destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
-        raise UsageError(f"{str(destination)!r} exists and is not empty; name a new folder")
+    sweep(destination.parent.glob(f"{glob.escape(destination.name)}.tmp-*"))
     temporary = destination.with_name(
         f"{destination.name}.tmp-{socket.gethostname()}-{os.getpid()}"
     )
@@ -149,6 +162,45 @@ def _whole(destination: Path, *, folder: bool) -> Iterator[Path]:
         if temporary.is_dir():
             shutil.rmtree(temporary)
         temporary.unlink(missing_ok=True)
+
+
+def _check_destination(workspace: Workspace, destination: Path, *, folder: bool) -> None:
+    """Raise UsageError where an export would destroy something, or feed itself to a watch."""
+    try:
+        standing = destination.lstat()
+    except OSError:
+        standing = None
+    if folder and standing and not _is_empty_folder(destination):
+        raise UsageError(f"{str(destination)!r} exists and is not empty; name a new folder")
+    if not folder and standing and not _is_manifest(destination, standing):
+        raise UsageError(f"{str(destination)!r} exists and is no manifest; name another file")
+    place = destination.parent.resolve() / destination.name
+    for what, root in _read_folders(workspace):
+        if place.is_relative_to(root.resolve()):
+            raise UsageError(
+                f"{str(destination)!r} lies in {what} {str(root)!r}; choose another place"
+            )
+
+
+def _is_empty_folder(path: Path) -> bool:
+    return path.is_dir() and not any(path.iterdir())
+
+
+def _is_manifest(path: Path, standing: os.stat_result) -> bool:
+    """Whether a regular file is empty or begins as the manifests do that are written here."""
+    if not stat.S_ISREG(standing.st_mode):
+        return False
+    with path.open("rb") as file:
+        return not standing.st_size or file.read(16).startswith(_BEGINNINGS)
+
+
+def _read_folders(workspace: Workspace) -> Iterator[tuple[str, Path]]:
+    """The folders whose every file counts: watched inboxes, and the labeled folder in service."""
+    for source in workspace.catalog.sources():
+        if source.watch_mode is not None:
+            yield "the watched inbox", root_path(source.root_uri)
+    if root := workspace.catalog.models.labeled_root():
+        yield "the labeled folder", Path(root)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -170,59 +222,15 @@ def _counted(
 def _write_folder(rows: Iterable[dict[str, object]], folder: Path) -> Exported:
     """Copies below `folder/<class>/` (OOD below `_ood/`, unscored below `_pending/`)."""
     missing: list[str] = []
-    with (folder / "manifest.csv").open("w", encoding="utf-8", newline="") as out:
-        copied = (_copy(row, folder, missing) for row in rows)
+    with (folder / MANIFEST).open("w", encoding="utf-8", newline="") as out:
+        copied = (_copied(row, folder, missing) for row in rows)
         count = write_manifest(copied, "csv", out)
         out.flush()
         os.fsync(out.fileno())
     return Exported(count, tuple(missing))
 
 
-def _copy(row: dict[str, object], folder: Path, missing: list[str]) -> dict[str, object]:
-    """Copy one original into its class; the content must still be what was catalogued."""
-    original = _original(str(row["path"]))
-    target = folder / _folder_name(row) / _file_name(str(row["sha256"]), original)
-    target.parent.mkdir(exist_ok=True)
-    if _copy_checked(original, target, str(row["sha256"])):
-        return row
-    missing.append(str(row["path"]))
+def _copied(row: dict[str, object], folder: Path, missing: list[str]) -> dict[str, object]:
+    if not copy(row, folder):
+        missing.append(str(row["path"]))
     return row
-
-
-def _original(shown: str) -> Path:
-    return root_path(shown) if shown.startswith("file:") else Path(shown)
-
-
-def _folder_name(row: dict[str, object]) -> str:
-    """The class of a row as a folder; one that begins with `_` gets another, for `_ood` is ours."""
-    label = str(row["label"] or "unlabeled")
-    if row["tag"] != "id":
-        return f"_{row['tag']}"
-    return f"_{label}" if label.startswith("_") else label
-
-
-def _file_name(sha256: str, original: Path) -> str:
-    return f"{sha256[:12]}-{_safe(original.name)}"
-
-
-def _safe(name: str) -> str:
-    """A name that every file system and shell takes: letters, digits, dot, dash, underscore."""
-    return re.sub(r"[^\w.-]+", "_", name.encode("utf-8", "replace").decode())[-60:]
-
-
-def _copy_checked(original: Path, target: Path, sha256: str) -> bool:
-    digest = hashlib.sha256()
-    try:
-        source = os.fdopen(os.open(original, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
-    except OSError:
-        return False
-    with source, target.open("wb") as out:
-        while block := source.read(1 << 20):
-            digest.update(block)
-            out.write(block)
-        out.flush()
-        os.fsync(out.fileno())
-    if digest.hexdigest() != sha256:
-        target.unlink()
-        return False
-    return True

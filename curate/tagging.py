@@ -11,6 +11,7 @@ from curate.errors import UsageError
 from curate.images.paths import encode, root_uri
 from curate.workspace import Workspace
 
+LONGEST_NAME = 255
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -28,6 +29,8 @@ def tag(
     """
     if class_name is not None and verdict != "id":
         raise UsageError("--class says which of our classes an image is; leave it out with ood")
+    if class_name is not None and not _names_a_class(class_name):
+        raise UsageError(f"{class_name!r} is no name of a class; give one that a folder can have")
     images = {name: image_of(workspace, name) for name in names}
     unknown = [name for name, sha256 in images.items() if sha256 is None]
     if unknown:
@@ -39,6 +42,16 @@ def tag(
     rows = [(sha256, verdict, class_name) for sha256 in hashes]
     workspace.catalog.reviews.add(rows, reviewer, datetime.now(UTC))
     return len(hashes)
+
+
+def _names_a_class(name: str) -> bool:
+    """Whether a folder could have the name, as every class of a labeled folder does."""
+    return (
+        name.isprintable()
+        and "/" not in name
+        and name.strip() not in ("", ".", "..")
+        and len(name.encode()) <= LONGEST_NAME
+    )
 
 
 def undo(workspace: Workspace, reviewer: str) -> int:

@@ -5,14 +5,22 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import shutil
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from curate.catalog.query import Query
+from curate.catalog.models import CheckpointRow, LabeledRow
+from curate.catalog.query import Query, parse
+from curate.catalog.store import NewScore
 from curate.config import DecodeConfig
+from curate.copies import folder_of
 from curate.errors import StorageError, UsageError
 from curate.export import COLUMNS, export, records, shown_path, write_manifest
 from curate.images.decode import Decoder
@@ -87,6 +95,121 @@ def test_a_destination_with_something_in_it_is_left_alone(
     with pytest.raises(UsageError, match="not empty"):
         export(workspace, Query(), tmp_path / "out", "imagefolder")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine"]
+
+
+def test_only_a_manifest_is_written_over(workspace: Workspace, tmp_path: Path) -> None:
+    upload = tmp_path / "inbox" / "plain.png"
+    content = upload.read_bytes()
+    for place in (upload, tmp_path / "store" / "catalog.db", tmp_path / "inbox", Path("/dev/null")):
+        with pytest.raises(UsageError, match="is no manifest"):
+            export(workspace, Query(), place, "csv")
+    assert upload.read_bytes() == content
+    for _ in range(2):
+        assert export(workspace, Query(), tmp_path / "out.csv", "csv").rows == len(NAMES)
+        assert export(workspace, Query(), tmp_path / "out.csv", "jsonl").rows == len(NAMES)
+    (tmp_path / "link.csv").symlink_to(upload)
+    with pytest.raises(UsageError, match="is no manifest"):
+        export(workspace, Query(), tmp_path / "link.csv", "csv")
+
+
+def test_nothing_is_written_into_a_watched_inbox(workspace: Workspace, tmp_path: Path) -> None:
+    (source,) = workspace.catalog.sources()
+    workspace.catalog.record_scan(source.source_id, source.added_at, 1, "events")
+    (tmp_path / "alias").symlink_to(tmp_path / "inbox")
+    for place in (tmp_path / "inbox" / "out", tmp_path / "alias" / "out"):
+        with pytest.raises(UsageError, match="the watched inbox"):
+            export(workspace, Query(), place, "imagefolder")
+
+
+def test_nothing_is_written_into_the_labeled_folder(workspace: Workspace, tmp_path: Path) -> None:
+    models, now = workspace.catalog.models, datetime.now(UTC)
+    row = LabeledRow("a" * 64, "disc", "train", "disc/1.png")
+    snapshot = models.add_snapshot(str(tmp_path / "labeled"), [row], now)
+    made = CheckpointRow("b" * 64, "pretrained", None, snapshot, "x", "pretrained", {}, now)
+    models.add_checkpoint(made)
+    assert models.labeled_root() is None
+    for sha256 in (image.sha256 for image in workspace.catalog.iter_images(Query())):
+        workspace.catalog.add_scores("b" * 64, [score_of(sha256)], now)
+    models.begin_scoring("b" * 64)
+    assert models.activate(["classifier"], "b" * 64, "test", now)
+    with pytest.raises(UsageError, match="the labeled folder"):
+        export(workspace, Query(), tmp_path / "labeled" / "out", "imagefolder")
+
+
+def score_of(sha256: str) -> NewScore:
+    return NewScore(sha256, 0.5, 0.5, 0.0, 1.0, "disc", 0.5, 0.5, "held_out")
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        *(
+            "..",
+            ".",
+            "../../x",
+            "/etc/x",
+            "a/b",
+            "_ood",
+            "_pending",
+            "CON",
+            "com1.x",
+            "a\nb",
+            "[red]",
+        ),
+        *("x" * 255, "é" * 127, "\x1b[2J", "trailing. ", "a\\b", "manifest.csv"),
+    ],
+)
+def test_a_class_never_leads_out_of_the_folder(
+    workspace: Workspace, tmp_path: Path, label: str
+) -> None:
+    rows = [row.sha256 for row in workspace.catalog.iter_images(Query())]
+    judged = [(rows[0], "id", label), (rows[1], "id", "plain"), (rows[2], "ood", None)]
+    workspace.catalog.reviews.add(judged, "me", datetime.now(UTC))
+    before = {path for path in tmp_path.rglob("*") if "store" not in path.parts}
+    made = export(workspace, parse("reviewed:yes"), tmp_path / "out", "imagefolder")
+    assert (made.rows, made.missing) == (3, ())
+    new = {path for path in tmp_path.rglob("*") if "store" not in path.parts} - before
+    copies = [path.relative_to(tmp_path / "out") for path in new if path.suffix == ".png"]
+    assert all(path.is_relative_to(tmp_path / "out") for path in new)
+    assert len(copies) == 3
+    folders = {path.parent.name for path in copies}
+    assert len(folders) == 3
+    assert folders > {"plain", "_ood"}
+
+
+def test_classes_that_clean_up_to_the_same_name_stay_apart() -> None:
+    names = {folder_of(label) for label in ("a:b", "a?b", "a_b", "a_b.", "con", "CON")}
+    assert len(names) == 6
+    assert folder_of("a_b") == "a_b"
+    assert not {name.lower() for name in names} & {"con"}
+
+
+def test_an_original_that_became_something_else_is_not_read(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    for name, other in (("plain.png", "/dev/zero"), ("=1+1.png", "pipe")):
+        (tmp_path / "inbox" / name).unlink()
+        if other == "pipe":
+            os.mkfifo(tmp_path / "inbox" / name)
+        else:
+            (tmp_path / "inbox" / name).symlink_to(other)
+    with (tmp_path / "inbox" / "[bold].png").open("r+b") as file:
+        file.truncate(1 << 40)
+    made = export(workspace, Query(), tmp_path / "out", "imagefolder")
+    assert len(made.missing) == 3
+
+
+def test_what_a_killed_export_left_is_swept_by_the_next(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    left = tmp_path / f"out.csv.tmp-{socket.gethostname()}-{gone.pid}"
+    other = tmp_path / f"mine.csv.tmp-{socket.gethostname()}-{gone.pid}"
+    left.write_text("x")
+    other.write_text("x")
+    export(workspace, Query(), tmp_path / "out.csv", "csv")
+    assert (left.exists(), other.exists()) == (False, True)
 
 
 def test_a_failed_export_leaves_nothing(workspace: Workspace, tmp_path: Path) -> None:

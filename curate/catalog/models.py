@@ -97,6 +97,19 @@ class Models:
             found = connection.execute(rows.where(LabeledImage.snapshot_id == snapshot_id))
             return made(LabeledRow, found)
 
+    def labeled_root(self) -> str | None:
+        """The labeled folder that the classifier in service was trained on."""
+        newest = (
+            select(Snapshot.root)
+            .join(Checkpoint, Checkpoint.snapshot_id == Snapshot.snapshot_id)
+            .join(Activation, Activation.checkpoint_id == Checkpoint.checkpoint_id)
+            .where(Activation.role == "classifier")
+            .order_by(Activation.seq.desc())
+            .limit(1)
+        )
+        with read(self._engine) as connection:
+            return connection.scalar(newest)
+
     def add_checkpoint(self, row: CheckpointRow) -> None:
         """Keep a checkpoint's row; the same one twice is one. It does not serve yet."""
         values = asdict(row) | {"figures": json.dumps(dict(row.figures), sort_keys=True)}
