@@ -5,21 +5,24 @@ A crash anywhere leaves a preview without a row, never a row without its preview
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from itertools import groupby, islice
+from itertools import islice
 from pathlib import Path
 
 from curate.catalog.store import NewImage, NewUnreadable
 from curate.errors import InboxError
 from curate.images.decode import DecodedImage, Decoder, DecodeResult, FileStat, UnreadableImage
-from curate.images.inbox import InboxFile, scan
+from curate.images.inbox import InboxFile, check_inbox, scan
 from curate.images.paths import encode, root_uri
 from curate.workspace import Workspace
 
 BATCH = 500
+REASONS_KEPT = 1_000
+"""A watch runs for months; `curate list unreadable:` knows them all."""
 
 
 @dataclass
@@ -40,7 +43,7 @@ class Ingested:
         self.unreadable += other.unreadable
         self.left += other.left
         self.skipped += other.skipped
-        self.reasons += other.reasons
+        self.reasons += other.reasons[: max(0, REASONS_KEPT - len(self.reasons))]
 
 
 class KnownFiles:
@@ -82,13 +85,10 @@ class Source:
         return encode(path.relative_to(self.root))
 
     def ingest(self, files: Iterable[Path], on_files: Callable[[int], None]) -> Ingested:
-        """Decode and catalogue `files`, a batch to a commit."""
-        total, done = Ingested(), 0
-        decoded = self.decoder.map(files)
+        """Decode and catalogue `files`, a batch to a commit; tells how many it has read."""
+        total, decoded = Ingested(), _told(self.decoder.map(files), on_files)
         while batch := list(islice(decoded, BATCH)):
             total.add(self._keep(batch))
-            done += len(batch)
-            on_files(done)
         return total
 
     def _keep(self, batch: Sequence[tuple[Path, DecodeResult]]) -> Ingested:
@@ -151,29 +151,51 @@ def ingest(
     """Catalogue files and folders once.
 
     A folder is a source of its own; a single file belongs to the source of its folder. Files that
-    are catalogued as they are, are passed over without being opened. Raises InboxError for a path
-    that does not exist.
+    are catalogued as they are, are passed over without being opened. Raises InboxError for a folder
+    that cannot be read or holds the catalog.
     """
-    total = Ingested()
-    for root, group in groupby(_expand(paths), key=lambda item: item[0]):
+    total, given = Ingested(), dict[Path, list[InboxFile]]()
+    for root, file in _expand(paths, workspace.folder, total):
+        given.setdefault(root, []).append(file)
+    for root, files in given.items():
         source = Source(workspace, root, decoder)
-        files = [file for _, file in group]
         fresh = [file.path for file in files if not source.is_known(file)]
         total.skipped += len(files) - len(fresh)
         total.add(source.ingest(fresh, partial(_of, on_files, len(fresh))))
     return total
 
 
+def check_paths(paths: Iterable[str]) -> None:
+    """Raise InboxError for the first path at which there is nothing."""
+    for path in paths:
+        if not os.path.lexists(path):
+            raise InboxError(Path(path).absolute(), "no such file or folder; check the spelling")
+
+
+def _told(
+    decoded: Iterable[tuple[Path, DecodeResult]], on_files: Callable[[int], None]
+) -> Iterator[tuple[Path, DecodeResult]]:
+    for done, item in enumerate(decoded, 1):
+        on_files(done)
+        yield item
+
+
 def _of(on_files: Callable[[int, int], None], total: int, done: int) -> None:
     on_files(done, total)
 
 
-def _expand(paths: Iterable[str]) -> Iterator[tuple[Path, InboxFile]]:
+def _expand(
+    paths: Iterable[str], catalog_folder: Path, total: Ingested
+) -> Iterator[tuple[Path, InboxFile]]:
+    """Each file with the root of its source; a name that has gone meanwhile is left."""
     for path in (Path(name).absolute() for name in paths):
         if path.is_dir():
+            check_inbox(path, catalog_folder)
             yield from ((path, file) for file in scan(path))
-        elif path.exists() or path.is_symlink():
+            continue
+        try:
             status = path.lstat()
-            yield path.parent, InboxFile(path, FileStat.of(status), status.st_dev)
+        except OSError:
+            total.left += 1
         else:
-            raise InboxError(path, "no such file or folder; check the spelling")
+            yield path.parent, InboxFile(path, FileStat.of(status), status.st_dev)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from curate.cli.app import ORDER, app
@@ -19,6 +21,26 @@ def test_every_page_fits_and_names_no_variable(page: list[str]) -> None:
     assert "--help" in done.stdout
     assert "env var" not in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("page", PAGES, ids=" ".join)
+def test_the_variable_of_an_option_is_named_as_the_option(page: list[str]) -> None:
+    command: Any = typer.main.get_command(app)
+    for name in page:
+        command = command.get_command(None, name)
+    for option in (found for found in command.params if found.param_type_name == "option"):
+        longest = max(option.opts, key=len).removeprefix("--").replace("-", "_")
+        assert option.envvar or option.name == longest
+
+
+def test_defaults_that_are_no_values_are_told() -> None:
+    texts = [
+        CliRunner().invoke(app, [name, "--help"], terminal_width=200).stdout
+        for name in ("finetune", "undo")
+    ]
+    for told in ("the nearest .curate", "guarded 0.01, paper 0.1", "500 to 4000"):
+        assert told in texts[0]
+    assert "your login name" in texts[1]
 
 
 def test_an_option_can_be_set_in_the_environment(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ Terms are joined by "and". A value with spaces stands in quotes: `path:"my photo
 from __future__ import annotations
 
 import difflib
+import math
 import re
 import shlex
 from dataclasses import dataclass, replace
@@ -125,8 +126,10 @@ def _comparison(field: str, operator: str, value: str) -> Comparison:
         raise UsageError(f"{field} is compared: {field}>{value or '0.5'} or {field}<=...")
     try:
         number = float(value)
-    except ValueError as error:
-        raise UsageError(f"{field}{operator}{value}: {value!r} is no number") from error
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise UsageError(f"{field}{operator}{value}: {value!r} is no number")
     return Comparison(cast('Literal["score", "p"]', field), cast("Operator", operator), number)
 
 
@@ -143,11 +146,11 @@ def _moment(value: str, now: datetime) -> datetime:
         if age:
             return now - timedelta(**{_UNITS[age["unit"]]: int(age["count"])})
         moment = datetime.fromisoformat(value)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise UsageError(
             f"since:{value} is no age (30min, 3h, 2d, 1w) and no date (2026-01-31)"
         ) from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _meant(word: str, choices: tuple[str, ...]) -> str:

@@ -59,6 +59,12 @@ class Commands(Group):
         """In the order in which a newcomer needs them."""
         return [name for name in ORDER if name in self.commands]
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Refuse empty arguments: as a path they would mean the working directory."""
+        if "" in args and args[0] != "list":
+            ctx.fail("An argument is empty. Is a variable of your shell unset?")
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was called."""
         try:
@@ -89,9 +95,7 @@ app = typer.Typer(
     help="Find the uploads that belong to none of your classes, while the inbox keeps filling.",
     epilog="Any option can be set in the environment: CURATE_WATCH_POLL=1 for `watch --poll`.",
 )
-models_app = typer.Typer(
-    cls=Group, help="List the trained networks, look at one, or switch to one."
-)
+models_app = typer.Typer(cls=Group)
 app.add_typer(models_app, name="models")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -12,29 +12,31 @@ from curate import console
 from curate.catalog.query import Query, parse
 from curate.cli import standing
 from curate.cli.app import app
-from curate.cli.options import Catalog, FormatName, Json, Null, QueryText
+from curate.cli.options import MOST_ROWS, Catalog, FormatName, Json, Null, QueryWords
 from curate.errors import UsageError
 
 
 @app.command("list")
 def list_images(
-    query: QueryText = "",
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
+    query: QueryWords = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, max=MOST_ROWS, help="At most so many.")
+    ] = None,
     null: Null = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document a line.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document a line.")] = False,
     catalog: Catalog = None,
 ) -> None:
     """What the catalog holds, oldest first."""
     from curate.workspace import open_workspace
 
     with open_workspace(catalog, create=False) as workspace:
-        standing.listing(workspace, parse(query), limit, null, as_json)
+        standing.listing(workspace, parse(" ".join(query or [])), limit, null, json)
 
 
 @app.command()
 def export(
     destination: Annotated[
-        Path | None, typer.Argument(metavar="[DEST]", help="Without it, to standard output.")
+        Path | None, typer.Argument(metavar="DEST", help="Without it, to standard output.")
     ] = None,
     format: Annotated[FormatName, typer.Option("--format", "-f")] = FormatName.csv,
     ood_only: Annotated[bool, typer.Option("--ood-only", help="Only images tagged ood.")] = False,
@@ -66,15 +68,17 @@ def export(
 
 
 @app.command()
-def status(as_json: Json = False, catalog: Catalog = None) -> None:
+def status(json: Json = False, catalog: Catalog = None) -> None:
     """Counts, networks in service, alarm rate, last scan, last fine-tune and its outcome."""
     from curate.status import status
     from curate.workspace import open_workspace
 
     with open_workspace(catalog, create=False) as workspace:
-        standing.status(status(workspace), workspace, as_json)
+        standing.status(status(workspace), workspace, json)
 
 
 def _narrowed(query: str, tag: str | None, label: str | None, since: str | None) -> Query:
-    found = parse(f"{query} since:{since}" if since else query)
-    return replace(found, tag=tag or found.tag, label=label or found.label)
+    """The query with the terms that have options of their own."""
+    options = {"tag": tag, "label": label, "since": since}
+    terms = [f"{name}:{shlex.quote(value)}" for name, value in options.items() if value is not None]
+    return parse(" ".join([query, *terms]))

@@ -12,59 +12,79 @@ import typer
 from curate import console
 from curate.cli import shown
 from curate.cli.app import app
-from curate.cli.options import Catalog, Device, Json, Null, RecipeName, Seed, Strict, names_of
+from curate.cli.options import (
+    LONGEST_MINUTES,
+    LONGEST_SETTLE,
+    Catalog,
+    Device,
+    Json,
+    Null,
+    RecipeName,
+    Seed,
+    Strict,
+    names_of,
+)
 from curate.config import DecodeConfig, WatchConfig
 from curate.errors import UnreadableInputs
 from curate.images.decode import Decoder
+from curate.images.inbox import check_inbox
 
 
 @app.command()
 def ingest(
     paths: Annotated[
-        list[str], typer.Argument(help="Files and folders; - reads names from stdin.")
+        list[str],
+        typer.Argument(metavar="PATH", help="Files and folders; - reads names from stdin."),
     ],
     null: Null = False,
     device: Device = "auto",
     strict: Strict = False,
-    as_json: Json = False,
+    json: Json = False,
     catalog: Catalog = None,
 ) -> None:
     """Catalog and tag images once."""
-    from curate.ingest import ingest
+    from curate.ingest import check_paths, ingest
     from curate.model.device import choose_device
     from curate.score import Scorer
     from curate.workspace import open_workspace
 
-    chosen = choose_device(device)
+    chosen, names = choose_device(device), list(names_of(paths, null))
+    check_paths(names)
     with open_workspace(catalog, create=True) as workspace, Decoder(DecodeConfig()) as decoder:
         with console.progress("reading") as advance:
-            ingested = ingest(workspace, list(names_of(paths, null)), decoder, advance)
+            ingested = ingest(workspace, names, decoder, advance)
         with console.progress("scoring", ingested.images) as advance:
             Scorer(workspace, chosen).score_active(
                 lambda done: advance(done, max(done, ingested.images))
             )
-        shown.ingested(ingested, workspace.catalog, as_json)
+        shown.ingested(ingested, workspace.catalog, json)
     if strict and ingested.unreadable:
         raise UnreadableInputs(ingested.unreadable)
 
 
 @app.command()
 def watch(
-    inbox: Annotated[Path, typer.Argument(help="Folder where images arrive; only read.")],
+    inbox: Annotated[
+        Path, typer.Argument(metavar="INBOX", help="Folder where images arrive; only read.")
+    ],
     once: Annotated[bool, typer.Option("--once", help="Take what is there now, then end.")] = False,
     settle: Annotated[
-        float, typer.Option(min=0, help="Seconds a file must stay unchanged.")
+        float,
+        typer.Option(min=0, max=LONGEST_SETTLE, help="Seconds a file must stay unchanged."),
     ] = WatchConfig.settle_seconds,
     finetune_images: Annotated[
         int, typer.Option(min=0, help="Fine-tune after so many new images; 0: never.")
     ] = WatchConfig.finetune_images or 0,
     finetune_minutes: Annotated[
-        float | None, typer.Option(min=0.01, help="Fine-tune after so long, if images came.")
+        float | None,
+        typer.Option(
+            min=0.01, max=LONGEST_MINUTES, help="Fine-tune after so long, if images came."
+        ),
     ] = None,
     recipe: RecipeName = RecipeName.guarded,
     poll: Annotated[bool, typer.Option("--poll", help="Scan only; use no events.")] = False,
     device: Device = "auto",
-    as_json: Json = False,
+    json: Json = False,
     catalog: Catalog = None,
 ) -> None:
     """Catalog and tag images as they arrive; fine-tune when due."""
@@ -80,6 +100,7 @@ def watch(
         finetune_minutes=finetune_minutes,
         poll=poll,
     )
+    check_inbox(inbox.absolute(), None)  # a wrong name leaves no empty catalog behind
     child = [sys.executable, "-m", "curate", "finetune", "--recipe", recipe, "--device", device]
     with open_workspace(catalog, create=True) as workspace, Decoder(DecodeConfig()) as decoder:
         _inherit_catalog(catalog, workspace.folder)
@@ -87,12 +108,14 @@ def watch(
         if not once:
             console.note(f"watching {console.safe(inbox)}; Ctrl-C ends it")
         watched = watch(workspace, inbox, scorer, decoder, config, child, shown.event)
-        shown.watched(watched, workspace.catalog, as_json)
+        shown.watched(watched, workspace.catalog, json)
 
 
 @app.command()
 def demo(
-    destination: Annotated[Path, typer.Argument(help="New folder for the pictures.")],
+    destination: Annotated[
+        Path, typer.Argument(metavar="DEST", help="New folder for the pictures.")
+    ],
     seed: Seed = 0,
 ) -> None:
     """Write a small labeled folder and an inbox of generated pictures to try everything on."""

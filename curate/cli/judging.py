@@ -9,17 +9,21 @@ import typer
 from curate import console
 from curate.cli import standing
 from curate.cli.app import app
-from curate.cli.options import Catalog, Json, Null, Verdict, login, names_of
+from curate.cli.options import Catalog, Json, Null, Reviewer, Verdict, login, names_of
+from curate.cli.shown import images_are
 
 
 @app.command()
 def tag(
-    verdict: Annotated[Verdict, typer.Argument(case_sensitive=False)],
-    paths: Annotated[list[str], typer.Argument(help="Files or SHA-256 hashes; - reads stdin.")],
+    verdict: Annotated[Verdict, typer.Argument(case_sensitive=False, metavar="id|ood")],
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH", help="Files or SHA-256 hashes; - reads stdin.")
+    ],
     class_name: Annotated[
-        str | None, typer.Option("--class", help="With id: which class it is.")
+        str | None,
+        typer.Option("--class", envvar="CURATE_TAG_CLASS", help="With id: which class it is."),
     ] = None,
-    reviewer: Annotated[str | None, typer.Option(help="[default: your login name]")] = None,
+    reviewer: Reviewer = None,
     null: Null = False,
     catalog: Catalog = None,
 ) -> None:
@@ -30,12 +34,12 @@ def tag(
     with open_workspace(catalog, create=False) as workspace:
         names = list(names_of(paths, null))
         count = tag(workspace, names, verdict.value, class_name, reviewer or login())
-        console.note(f"{count} images are {verdict.value} now; `curate undo` takes it back")
+        console.note(f"{images_are(count)} {verdict.value} now; `curate undo` takes it back")
 
 
 @app.command()
 def undo(
-    reviewer: Annotated[str | None, typer.Option(help="[default: your login name]")] = None,
+    reviewer: Reviewer = None,
     catalog: Catalog = None,
 ) -> None:
     """Take back the last step of `tag`; again, the one before."""
@@ -44,13 +48,13 @@ def undo(
 
     with open_workspace(catalog, create=False) as workspace:
         count = undo(workspace, reviewer or login())
-        console.note(f"{count} images are as they were before" if count else "nothing to undo")
+        console.note(f"{images_are(count)} as before" if count else "nothing to undo")
 
 
 @app.command()
 def rate(
-    rate: Annotated[str | None, typer.Argument(help="Such as 5% or 0.05.")] = None,
-    as_json: Json = False,
+    rate: Annotated[str | None, typer.Argument(metavar="RATE", help="Such as 5% or 0.05.")] = None,
+    json: Json = False,
     catalog: Catalog = None,
 ) -> None:
     """Show or choose the false-alarm rate that tags are made with; re-tags at once."""
@@ -60,4 +64,4 @@ def rate(
     with open_workspace(catalog, create=False) as workspace:
         if rate is not None:
             choose_rate(workspace, rate)
-        standing.rate(workspace, as_json)
+        standing.rate(workspace, json)

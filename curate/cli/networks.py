@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,18 @@ import typer
 from curate import console
 from curate.cli import shown, standing
 from curate.cli.app import app, models_app
-from curate.cli.options import Catalog, Device, Json, RecipeName, Schedule, Seed, Strict
+from curate.cli.options import (
+    FASTEST,
+    SLOWEST,
+    Catalog,
+    Device,
+    Identity,
+    Json,
+    RecipeName,
+    Schedule,
+    Seed,
+    Strict,
+)
 from curate.config import (
     DecodeConfig,
     FinetuneConfig,
@@ -20,11 +32,15 @@ from curate.config import (
     TrainConfig,
 )
 from curate.images.decode import Decoder
+from curate.images.folder import find_classes
 
 
 @app.command()
 def train(
-    labeled: Annotated[Path, typer.Argument(help="Folder with one sub-folder of images a class.")],
+    labeled: Annotated[
+        Path,
+        typer.Argument(metavar="LABELED", help="Folder with one sub-folder of images a class."),
+    ],
     backbone: Annotated[
         str,
         typer.Option(
@@ -39,12 +55,14 @@ def train(
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the images.")] = None,
     batch_size: Annotated[int, typer.Option(min=2)] = TrainConfig.batch_size,
-    learning_rate: Annotated[float, typer.Option(min=0)] = TrainConfig.learning_rate,
+    learning_rate: Annotated[
+        float, typer.Option(min=SLOWEST, max=FASTEST)
+    ] = TrainConfig.learning_rate,
     schedule: Schedule = Schedule.one_cycle,
     seed: Seed = 0,
     device: Device = "auto",
     strict: Strict = False,
-    as_json: Json = False,
+    json: Json = False,
     catalog: Catalog = None,
 ) -> None:
     """Learn the classes of a labeled folder."""
@@ -63,25 +81,29 @@ def train(
         device=device,
         seed=seed,
     )
+    find_classes(labeled)  # a wrong name leaves no empty catalog behind
     with open_workspace(catalog, create=True) as workspace, Decoder(DecodeConfig()) as decoder:
         with shown.Training() as tell:
             told = (tell.on_image, tell.on_epoch, tell.on_scored)
             trained = train(workspace, labeled, config, decoder, *told)
-        shown.trained(trained, workspace.catalog.rates.current(), as_json)
+        shown.trained(trained, workspace.catalog.rates.current(), json)
 
 
 @app.command()
 def finetune(
     recipe: RecipeName = RecipeName.guarded,
     learning_rate: Annotated[
-        float | None, typer.Option(min=0, help="[default: guarded 0.01, paper 0.1]")
+        float | None,
+        typer.Option(min=SLOWEST, max=FASTEST, show_default="guarded 0.01, paper 0.1"),
     ] = None,
     updates: Annotated[
         int | None,
-        typer.Option(min=1, help="Guarded: at most so many. [default: 2000]"),
+        typer.Option(min=1, help="Guarded: at most so many.", show_default="2000"),
     ] = None,
     epochs: Annotated[int, typer.Option(min=1, help="Paper: passes.")] = PaperRecipe.epochs,
-    margin: Annotated[float, typer.Option(min=0, help="Paper: m of Eq. 5.")] = PaperRecipe.margin,
+    margin: Annotated[
+        float, typer.Option(min=0, max=100, help="Paper: m of Eq. 5.")
+    ] = PaperRecipe.margin,
     detach: Annotated[
         bool, typer.Option("--detach", help="Paper: Step A of the second head spares E.")
     ] = False,
@@ -90,7 +112,7 @@ def finetune(
     ] = False,
     seed: Seed = 0,
     device: Device = "auto",
-    as_json: Json = False,
+    json: Json = False,
     catalog: Catalog = None,
 ) -> None:
     """Fine-tune the detector now, on what the catalog holds."""
@@ -113,21 +135,28 @@ def finetune(
     with open_workspace(catalog, create=False) as workspace:
         with shown.Finetuning() as tell:
             result = finetune(workspace, config, tell.on_update, tell.on_images)
-        shown.finetuned(result, as_json)
+        shown.finetuned(result, json)
+
+
+@models_app.callback(invoke_without_command=True)
+def models(context: typer.Context) -> None:
+    """List the trained networks, look at one, or switch to one."""
+    if context.invoked_subcommand is None:
+        list_models(catalog=os.environ.get("CURATE_CATALOG") or None)
 
 
 @models_app.command("list")
-def list_models(as_json: Json = False, catalog: Catalog = None) -> None:
+def list_models(json: Json = False, catalog: Catalog = None) -> None:
     """Every trained network and every fine-tune, with what came of it."""
     from curate.workspace import open_workspace
 
     with open_workspace(catalog, create=False) as workspace:
-        standing.models(workspace, as_json)
+        standing.models(workspace, json)
 
 
 @models_app.command("show")
 def show_model(
-    checkpoint: Annotated[str, typer.Argument(help="The first characters of its id do.")],
+    checkpoint: Identity,
     catalog: Catalog = None,
 ) -> None:
     """Everything that is known of one network, as JSON."""
@@ -139,7 +168,7 @@ def show_model(
 
 @models_app.command("use")
 def use_model(
-    checkpoint: Annotated[str, typer.Argument(help="The first characters of its id do.")],
+    checkpoint: Identity,
     device: Device = "auto",
     catalog: Catalog = None,
 ) -> None:

@@ -15,8 +15,8 @@ Catalog = Annotated[
     str | None,
     typer.Option(
         envvar="CURATE_CATALOG",
-        help="Catalog file, folder or database URL. [default: the nearest .curate]",
-        show_default=False,
+        help="Catalog file, folder or database URL.",
+        show_default="the nearest .curate",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")]
@@ -24,9 +24,19 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed of all random numbers.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 3 when an input is unreadable.")]
 Null = Annotated[bool, typer.Option("-0", "--null", help="Names end with a zero byte.")]
-QueryText = Annotated[
-    str, typer.Argument(metavar="[QUERY]", help="Such as 'tag:ood label:shirt since:2d'.")
+QueryWords = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="QUERY", help="Such as tag:ood label:shirt since:2d 'score>1.2'."),
 ]
+Identity = Annotated[
+    str, typer.Argument(metavar="ID", help="Of the network; its first characters do.")
+]
+Reviewer = Annotated[str | None, typer.Option(help="Who says so.", show_default="your login name")]
+SLOWEST, FASTEST = 1e-6, 10.0
+"""Bounds of learning rates: 0 would learn nothing, and nan is no number."""
+LONGEST_SETTLE = 86_400.0
+LONGEST_MINUTES = 525_600.0
+MOST_ROWS = 2**31 - 1
 
 
 class RecipeName(StrEnum):
@@ -69,6 +79,7 @@ def names_of(paths: list[str], null: bool) -> Iterator[str]:
 
 
 def login() -> str:
+    """The login name; "unknown" where there is none."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):

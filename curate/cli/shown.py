@@ -37,6 +37,11 @@ def plain(value: Any) -> Any:
     return safe(value) if isinstance(value, Path) else value
 
 
+def images_are(count: int) -> str:
+    """The beginning of a sentence about so many images."""
+    return "1 image is" if count == 1 else f"{count} images are"
+
+
 class Stages(ExitStack):
     """One bar after another: a stage's bar ends when the next stage begins."""
 
@@ -212,5 +217,6 @@ def demo(made: Demo) -> None:
     console.note(f"{made.labeled_files} labeled pictures of {', '.join(made.classes)}")
     console.note(f"{made.inbox_files} files in the inbox, some broken, some of no class")
     console.note(
-        f"next: curate train {safe(made.labeled)} && curate watch {safe(made.inbox)} --once"
+        f"next: curate train {safe(made.labeled)} && curate watch {safe(made.inbox)} --once",
+        wrap=False,
     )

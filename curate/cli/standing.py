@@ -44,11 +44,21 @@ def listing(
             sys.stdout.buffer.write(str(row["path"]).encode("utf-8", "surrogateescape") + b"\0")
     elif as_json:
         console.ndjson(rows)
-    elif query.unreadable:
-        console.table("", ("file", "reason"), ((safe(r["path"]), r["reason"]) for r in rows))
-    else:
-        columns = ("tag", "score", "p", "label", "file")
-        console.table("", columns, (_list_row(row) for row in rows))
+    elif not _listed_table(query, rows):
+        console.note("nothing matches" if query != Query() else "nothing is catalogued yet")
+
+
+def _listed_table(query: Query, rows: Iterator[dict[str, Any]]) -> int:
+    if query.unreadable:
+        bad = ((_near(row["path"]), row["reason"]) for row in rows)
+        return console.table("", ("file", "reason"), bad)
+    columns = ("tag", "score", "p", "label", "file")
+    return console.table("", columns, (_list_row(row) for row in rows))
+
+
+def _near(path: object) -> str:
+    """A path as seen from the working directory."""
+    return safe(str(path).removeprefix(f"{Path.cwd()}/"))
 
 
 def _listed(workspace: Workspace, query: Query) -> Iterator[dict[str, Any]]:
@@ -61,8 +71,7 @@ def _listed(workspace: Workspace, query: Query) -> Iterator[dict[str, Any]]:
 
 def _list_row(row: dict[str, Any]) -> tuple[str, ...]:
     score, p = ("" if row[name] is None else f"{row[name]:.3f}" for name in ("score", "p_value"))
-    path = str(row["path"]).removeprefix(f"{Path.cwd()}/")
-    return str(row["tag"]), score, p, safe(str(row["label"] or "")), safe(path)
+    return str(row["tag"]), score, p, safe(str(row["label"] or "")), _near(row["path"])
 
 
 def manifest(workspace: Workspace, query: Query, format: Format, all_paths: bool) -> None:

@@ -1,0 +1,92 @@
+"""Arguments that a person gets wrong: a line that says so, exit code 2, and nothing made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from curate.cli.app import app
+
+from ..program import draw, run
+
+EMPTY = "An argument is empty"
+RANGE = "Input should be"
+
+
+def refused(*arguments: str) -> str:
+    """What is said about arguments that cannot be meant that way."""
+    done = CliRunner().invoke(app, arguments, env={"COLUMNS": "200", "CURATE_CATALOG": None})
+    assert done.exit_code == 2, (done.output, done.exception)
+    return done.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["train", ""], EMPTY),
+        (["watch", ""], EMPTY),
+        (["ingest", ""], EMPTY),
+        (["export", ""], EMPTY),
+        (["models", "use", ""], EMPTY),
+        (["status", "--catalog", ""], EMPTY),
+        (["status", "--catalog="], "--catalog is empty"),
+        (["train", "x", "--learning-rate", "0"], RANGE),
+        (["train", "x", "--learning-rate", "inf"], RANGE),
+        (["train", "x", "--learning-rate", "nan"], RANGE),
+        (["finetune", "--learning-rate", "0"], RANGE),
+        (["finetune", "--margin", "inf"], RANGE),
+        (["watch", "x", "--settle", "inf"], RANGE),
+        (["watch", "x", "--finetune-minutes", "inf"], RANGE),
+        (["list", "--limit", "9" * 30], RANGE),
+        (["train", "nowhere"], "no such folder"),
+        (["watch", "nowhere"], "no such folder"),
+        (["ingest", ".", "nowhere"], "no such file"),
+    ],
+    ids=" ".join,
+)
+def test_refused_before_anything_is_made(
+    arguments: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert said in refused(*arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["list", "since:0001-01-01T00:00+23:59"], "no age"),
+        (["list", "since:9999-12-31T23:59-23:59"], "no age"),
+        (["list", "score>nan"], "no number"),
+        (["list", "p<inf"], "no number"),
+        (["export", "--since", "2d tag:ood"], "no age"),
+        (["export", "--since="], "needs a value"),
+        (["export", "--label="], "needs a value"),
+        (["export", "--ood-only", "--query", "tag:id"], "tag is asked for twice"),
+        (["export", "/"], "no place"),
+        (["rate", "nan"], "no rate"),
+        (["rate", "--", "-5%"], "no rate"),
+    ],
+    ids=" ".join,
+)
+def test_refused_by_a_catalog(
+    arguments: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "inbox").mkdir()
+    assert CliRunner().invoke(app, ["ingest", "inbox"]).exit_code == 0
+    assert said in refused(*arguments)
+
+
+def test_a_query_may_be_several_words(tmp_path: Path) -> None:
+    draw(tmp_path / "inbox", "disc", range(2))
+    run(tmp_path, "ingest", "inbox")
+    assert "disc-1" in run(tmp_path, "list", "tag:pending", "path:disc-1").stdout
+    assert "disc-0" not in run(tmp_path, "list", "tag:pending", "path:disc-1").stdout
+    assert "nothing matches" in run(tmp_path, "list", "tag:ood", "path:disc-1").stderr
+
+
+def test_models_alone_lists_them(trained_once: Path) -> None:
+    assert "classifier, detector" in run(trained_once, "models").stdout
