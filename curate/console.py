@@ -46,6 +46,11 @@ def _console(*, stderr: bool) -> Console:
     return _Console(stderr=stderr)
 
 
+def on_terminal() -> bool:
+    """Whether a person watches standard error: bars are drawn there then."""
+    return _console(stderr=True).is_terminal
+
+
 @contextmanager
 def quiet_pipe() -> Iterator[None]:
     """Ends with exit code 0 and no traceback when the reader of our output has gone.

@@ -234,10 +234,11 @@ class Catalog:
         with read(self._engine) as connection:
             return counts(connection)
 
-    def new_images_since(self, when: datetime) -> int:
-        """How many contents were first seen after `when`."""
+    def new_images_since(self, when: datetime, at_most: int | None = None) -> int:
+        """How many contents were first seen after `when`; beyond `at_most` none is counted."""
+        newer = select(Image.sha256).where(Image.first_seen > when).limit(at_most).subquery()
         with read(self._engine) as connection:
-            return connection.scalar(select(func.count()).where(Image.first_seen > when)) or 0
+            return connection.scalar(select(func.count()).select_from(newer)) or 0
 
     def score_sample(self, checkpoint_id: str, limit: int = STREAM) -> list[float]:
         """Scores of `limit` images; hashes are random, so is the sample."""

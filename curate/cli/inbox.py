@@ -105,9 +105,10 @@ def watch(
     with open_workspace(catalog, create=True) as workspace, Decoder(DecodeConfig()) as decoder:
         _inherit_catalog(catalog, workspace.folder)
         scorer = Scorer(workspace, choose_device(device))
-        if not once:
-            console.note(f"watching {console.safe(inbox)}; Ctrl-C ends it")
-        watched = watch(workspace, inbox, scorer, decoder, config, child, shown.event)
+        doing = "taking what is in" if once else "watching"
+        console.note(f"{doing} {console.safe(inbox)}; Ctrl-C ends it")
+        with shown.Watching() as told:
+            watched = watch(workspace, inbox, scorer, decoder, config, child, told.tell)
         shown.watched(watched, workspace.catalog, json)
 
 

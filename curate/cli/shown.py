@@ -19,9 +19,18 @@ if TYPE_CHECKING:
     from curate.recipes.pretraining import Epoch
     from curate.recipes.runs import Update
     from curate.train import Trained
-    from curate.watch.events import Event, Watched
+    from curate.watch.events import (
+        Arrived,
+        Event,
+        FinetuneEnded,
+        FinetuneStarted,
+        InboxGone,
+        Watched,
+    )
 
 REASONS_SHOWN = 5
+BACKLOG = 100
+"""So many files at once are worth a bar."""
 
 
 def plain(value: Any) -> Any:
@@ -35,6 +44,11 @@ def plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
     return safe(value) if isinstance(value, Path) else value
+
+
+def near(path: object) -> str:
+    """A path as seen from the working directory."""
+    return safe(str(path).removeprefix(f"{Path.cwd()}/"))
 
 
 def images_are(count: int) -> str:
@@ -53,9 +67,14 @@ class Stages(ExitStack):
     def advance(self, name: str, done: int, total: int) -> None:
         """How far the stage `name` is."""
         if name != self._name or self._advance is None:
-            self.close()
+            self.end()
             self._name, self._advance = name, self.enter_context(console.progress(name, total))
         self._advance(done, total)
+
+    def end(self) -> None:
+        """End the bar that stands."""
+        self.close()
+        self._advance = None
 
 
 class Training(Stages):
@@ -123,14 +142,16 @@ def _left_out(result: Trained) -> None:
             f"{len(labeled.conflicting)} files hold a picture that is in two classes and were "
             f"left out, the first is {safe(labeled.conflicting[0])}"
         )
-    _reasons([(Path(path), reason) for path, reason in labeled.unreadable])
+    refused = [(Path(path), reason) for path, reason in labeled.unreadable]
+    _reasons(refused, len(refused), "`--json` names them all")
 
 
-def _reasons(reasons: list[tuple[Path, str]]) -> None:
+def _reasons(reasons: list[tuple[Path, str]], count: int, where: str) -> None:
+    """The first reasons of `count`, and where to find the others."""
     for path, reason in reasons[:REASONS_SHOWN]:
-        console.warn(f"{safe(path)}: {reason}")
-    if len(reasons) > REASONS_SHOWN:
-        console.warn(f"and {len(reasons) - REASONS_SHOWN} more; `curate list unreadable:`")
+        console.warn(f"{near(path)}: {reason}")
+    if count > REASONS_SHOWN:
+        console.warn(f"and {count - REASONS_SHOWN} more; {where}")
 
 
 def ingested(result: Ingested, catalog: Catalog, as_json: bool) -> None:
@@ -139,8 +160,12 @@ def ingested(result: Ingested, catalog: Catalog, as_json: bool) -> None:
         console.json_document(_ingested_facts(result) | {"counts": plain(catalog.counts())})
         return
     console.note(_ingested_text(result))
-    _reasons(result.reasons)
+    _refused(result)
     _tags(catalog)
+
+
+def _refused(result: Ingested) -> None:
+    _reasons(result.reasons, result.unreadable, "`curate list unreadable:`")
 
 
 def _ingested_facts(result: Ingested) -> dict[str, Any]:
@@ -150,7 +175,7 @@ def _ingested_facts(result: Ingested) -> dict[str, Any]:
 
 
 def _ingested_text(result: Ingested) -> str:
-    parts = [f"{result.images} new images"]
+    parts = ["1 new image" if result.images == 1 else f"{result.images} new images"]
     for count, text in (
         (result.known_content, "more names for known ones"),
         (result.unreadable, "unreadable"),
@@ -170,22 +195,57 @@ def _tags(catalog: Catalog) -> None:
     console.note(f"in the catalog: {counts.id} id, {counts.ood} ood, {counts.pending} pending")
 
 
-def event(found: Event) -> None:
-    """One line for what a watch has just done."""
-    from curate.watch.events import Arrived, FinetuneEnded, FinetuneStarted
+class Watching(Stages):
+    """What a watch does: a line for each batch, or on a terminal a bar for a longer backlog.
 
-    clock = datetime.now().strftime("%H:%M:%S")
-    if isinstance(found, Arrived):
-        console.note(f"{clock} {_ingested_text(found.ingested)}; {found.scored} scored")
-        _reasons(found.ingested.reasons)
-    elif isinstance(found, FinetuneStarted):
-        console.note(f"{clock} fine-tuning: {found.images} images have come since the last time")
+    While the bar stands, batches are counted together; when it ends, one line tells of all.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sum = Ingested()
+        self._scored = 0
+        self._left = 0
+
+    def tell(self, found: Event) -> None:
+        """Show what has just happened."""
+        from curate.watch.events import Arrived, Reading
+
+        if isinstance(found, Reading):
+            self._left = found.total - found.done
+            if found.total > BACKLOG and console.on_terminal():
+                self.advance("reading", found.done, found.total)
+        elif isinstance(found, Arrived):
+            self._arrived(found)
+        else:
+            _event(found)
+
+    def _arrived(self, found: Arrived) -> None:
+        self._sum.add(found.ingested)
+        self._scored += found.scored
+        if self._left and console.on_terminal():
+            return
+        self.end()
+        console.note(f"{_clock()} {_ingested_text(self._sum)}; {self._scored} scored")
+        _refused(self._sum)
+        self._sum, self._scored = Ingested(), 0
+
+
+def _clock() -> str:
+    return datetime.now().strftime("%H:%M:%S")
+
+
+def _event(found: FinetuneStarted | FinetuneEnded | InboxGone) -> None:
+    """One line for what a watch has just done."""
+    from curate.watch.events import FinetuneEnded, FinetuneStarted
+
+    if isinstance(found, FinetuneStarted):
+        console.note(f"{_clock()} fine-tuning: {found.images} images have come since the last time")
     elif isinstance(found, FinetuneEnded):
-        console.note(
-            f"{clock} fine-tune {found.run.outcome or 'running'}: {found.run.reason or ''}"
-        )
+        outcome = found.run.outcome or "running"
+        console.note(f"{_clock()} fine-tune {outcome}: {found.run.reason or ''}")
     else:
-        console.warn(f"{clock} {safe(found.inbox)} is not there; waiting for it")
+        console.warn(f"{_clock()} {safe(found.inbox)} is not there; waiting for it")
 
 
 def watched(result: Watched, catalog: Catalog, as_json: bool) -> None:

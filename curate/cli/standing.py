@@ -15,7 +15,7 @@ from curate.catalog.models import CheckpointRow
 from curate.catalog.query import Query
 from curate.catalog.runs import RunRow
 from curate.cli.histogram import histogram_lines
-from curate.cli.shown import plain
+from curate.cli.shown import near, plain
 from curate.console import safe
 from curate.errors import UsageError
 from curate.export import Exported, Format, records, shown_path, write_manifest
@@ -50,15 +50,10 @@ def listing(
 
 def _listed_table(query: Query, rows: Iterator[dict[str, Any]]) -> int:
     if query.unreadable:
-        bad = ((_near(row["path"]), row["reason"]) for row in rows)
+        bad = ((near(row["path"]), row["reason"]) for row in rows)
         return console.table("", ("file", "reason"), bad)
     columns = ("tag", "score", "p", "label", "file")
     return console.table("", columns, (_list_row(row) for row in rows))
-
-
-def _near(path: object) -> str:
-    """A path as seen from the working directory."""
-    return safe(str(path).removeprefix(f"{Path.cwd()}/"))
 
 
 def _listed(workspace: Workspace, query: Query) -> Iterator[dict[str, Any]]:
@@ -71,7 +66,7 @@ def _listed(workspace: Workspace, query: Query) -> Iterator[dict[str, Any]]:
 
 def _list_row(row: dict[str, Any]) -> tuple[str, ...]:
     score, p = ("" if row[name] is None else f"{row[name]:.3f}" for name in ("score", "p_value"))
-    return str(row["tag"]), score, p, safe(str(row["label"] or "")), _near(row["path"])
+    return str(row["tag"]), score, p, safe(str(row["label"] or "")), near(row["path"])
 
 
 def manifest(workspace: Workspace, query: Query, format: Format, all_paths: bool) -> None:

@@ -10,6 +10,14 @@ from curate.ingest import Ingested
 
 
 @dataclass(frozen=True)
+class Reading:
+    """`done` of the `total` files that have settled by now are read."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
 class Arrived:
     """A batch of files has been catalogued and scored."""
 
@@ -38,7 +46,7 @@ class InboxGone:
     inbox: Path
 
 
-Event = Arrived | FinetuneStarted | FinetuneEnded | InboxGone
+Event = Reading | Arrived | FinetuneStarted | FinetuneEnded | InboxGone
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from curate.watch.events import (
     FinetuneEnded,
     FinetuneStarted,
     InboxGone,
+    Reading,
     Watched,
 )
 from curate.watch.hints import Hints, topmost
@@ -57,8 +58,9 @@ class Watch:
     def turn(self, now: float) -> None:
         """Scan what is due, catalogue and score what has settled, look after the fine-tune."""
         self._scan_due(now)
-        for batch in self._settled(now):
-            self._arrive(batch)
+        settled = self._settled(now)
+        for start in range(0, len(settled), self.config.batch):
+            self._arrive(settled[start : start + self.config.batch], start, len(settled))
         self._finetune_due(now)
 
     def pause(self, now: float) -> float:
@@ -121,15 +123,17 @@ class Watch:
         before, self._root_is = self._root_is, (status.st_dev, status.st_ino)
         return self._root_is != before
 
-    def _settled(self, now: float) -> Iterator[list[Path]]:
+    def _settled(self, now: float) -> list[Path]:
         for file in restat(self._tracker.due(now)):
             self._tracker.observe(file, now)
-        settled = [file.path for file in self._tracker.settled(now)]
-        for start in range(0, len(settled), self.config.batch):
-            yield settled[start : start + self.config.batch]
+        return [file.path for file in self._tracker.settled(now)]
 
-    def _arrive(self, paths: list[Path]) -> None:
-        ingested = self.source.ingest(paths, lambda _: self.lease.renew())
+    def _arrive(self, paths: list[Path], before: int, total: int) -> None:
+        def read(done: int) -> None:
+            self.lease.renew()
+            self._on_event(Reading(before + done, total))
+
+        ingested = self.source.ingest(paths, read)
         scored = self.scorer.score_active(lambda _: self.lease.renew())
         self.total.ingested.add(ingested)
         self.total.scored += scored
@@ -159,17 +163,20 @@ class Watch:
 
     def _images_due(self) -> int:
         """How many images a fine-tune that is due now would learn from anew; 0 when none is."""
-        catalog = self.workspace.catalog
+        catalog, enough = self.workspace.catalog, self.config.finetune_images
+        if enough is None and self.config.finetune_minutes is None:
+            return 0
         if catalog.models.active("classifier") is None or catalog.leases.holder(LEASE):
             return 0
         last = catalog.runs.latest()
         since = last.started_at if last else datetime.min.replace(tzinfo=UTC)
-        images = catalog.new_images_since(since)
-        if self.config.finetune_images and images >= self.config.finetune_images:
-            return images
+        # Asked each second: no more is counted than it takes.
+        arrived = enough is not None and catalog.new_images_since(since, enough) >= enough
+        return catalog.new_images_since(since) if arrived or self._waited(since) else 0
+
+    def _waited(self, since: datetime) -> bool:
         minutes = self.config.finetune_minutes
-        waited = minutes is not None and datetime.now(UTC) - since >= timedelta(minutes=minutes)
-        return images if waited else 0
+        return minutes is not None and datetime.now(UTC) - since >= timedelta(minutes=minutes)
 
     def stop_child(self) -> None:
         """End a running fine-tune; it resumes where it stopped when the next one falls due."""

@@ -150,6 +150,7 @@ def test_images_that_came_after_a_moment(catalog: Catalog, source_id: str) -> No
         catalog.add_images(source_id, [image(number)], after(hours=number))
     assert catalog.new_images_since(after(hours=1)) == 2
     assert catalog.new_images_since(NOW.min.replace(tzinfo=NOW.tzinfo)) == 4
+    assert catalog.new_images_since(NOW.min.replace(tzinfo=NOW.tzinfo), at_most=3) == 3
 
 
 def test_the_lowest_score_that_is_flagged(catalog: Catalog, source_id: str, active: str) -> None:

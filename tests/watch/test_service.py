@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from curate.images.decode import Decoder
 from curate.images.paths import decode
 from curate.ingest import Source
 from curate.score import Scorer
-from curate.watch.events import Arrived, Event, InboxGone
+from curate.watch.events import Arrived, Event, InboxGone, Reading
 from curate.watch.hints import Hints, topmost
 from curate.watch.service import Watch
 from curate.workspace import Workspace, hold, open_workspace
@@ -79,6 +80,20 @@ def test_a_file_is_read_only_once_it_has_settled(inbox: Inbox) -> None:
     assert [event.ingested.unreadable for event in inbox.events if isinstance(event, Arrived)] == [
         0
     ]
+
+
+def test_how_far_a_backlog_is_read_is_told(inbox: Inbox) -> None:
+    for number in range(3):
+        picture("disc", number).save(inbox.root / f"{number}.png")
+    inbox.service.config = dataclasses.replace(inbox.service.config, batch=2)
+    inbox.service.turn(0.0)
+    inbox.service.turn(2.0)
+    told = [
+        (e.done, e.total) if isinstance(e, Reading) else e.ingested.images
+        for e in inbox.events
+        if isinstance(e, Reading | Arrived)
+    ]
+    assert told == [(1, 3), (2, 3), 2, (3, 3), 1]
 
 
 def test_a_known_file_is_not_opened_again_and_an_overwritten_one_is(inbox: Inbox) -> None:
