@@ -49,11 +49,15 @@ class Ingested:
 class KnownFiles:
     """Which files of a source are catalogued as they are, without opening them.
 
-    Holds 64-bit hashes of (path, size, mtime, ctime, inode), so a million files cost 60 MB.
+    Holds 64-bit hashes of (path, size, mtime, ctime, inode), so a million files cost 60 MB. Where
+    the preview is lost, the file is read again.
     """
 
     def __init__(self, workspace: Workspace, source_id: str, policy: str) -> None:
-        self._hashes = {hash(row) for row in workspace.catalog.identities(source_id, policy)}
+        catalog = workspace.catalog
+        self._hashes = {hash(row) for row in catalog.identities(source_id, policy)}
+        if lost := _without_preview(workspace):
+            self._hashes -= {hash(row) for row in catalog.identities_of(source_id, lost)}
 
     def __contains__(self, identity: tuple[str, int, int, int, int]) -> bool:
         return hash(identity) in self._hashes
@@ -61,6 +65,13 @@ class KnownFiles:
     def add(self, identity: tuple[str, int, int, int, int]) -> None:
         """Remember a file that has just been catalogued."""
         self._hashes.add(hash(identity))
+
+
+def _without_preview(workspace: Workspace) -> set[str]:
+    """Contents whose preview is gone; looked for only where there are too few previews."""
+    if len(workspace.previews) >= workspace.catalog.image_count():
+        return set()
+    return set(workspace.catalog.contents()) - workspace.previews.hashes()
 
 
 def identity(path: str, stat: FileStat) -> tuple[str, int, int, int, int]:

@@ -5,7 +5,7 @@ Nothing has a status: pending is a row of the queue, a tag is what the view says
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import cast
@@ -119,6 +119,25 @@ class Catalog:
         with read(self._engine) as connection:
             for row in connection.execute(rows):
                 yield cast("Identity", tuple(row))
+
+    def identities_of(self, source_id: str, contents: Iterable[str]) -> Iterator[Identity]:
+        """Path and stat of every sighting of those contents in a source."""
+        files = select(*(getattr(Sighting, name) for name in _IDENTITY))
+        for piece in chunks(contents):
+            here = files.where(Sighting.source_id == source_id, Sighting.sha256.in_(piece))
+            with read(self._engine) as connection:
+                yield from (cast("Identity", tuple(row)) for row in connection.execute(here))
+
+    def image_count(self) -> int:
+        """How many contents were ever in an inbox."""
+        with read(self._engine) as connection:
+            return connection.scalar(select(func.count()).select_from(Image)) or 0
+
+    def contents(self) -> Iterator[str]:
+        """Every content that was ever in an inbox."""
+        rows = select(Image.sha256).execution_options(yield_per=STREAM)
+        with read(self._engine) as connection:
+            yield from connection.scalars(rows)
 
     def add_images(self, source_id: str, images: Sequence[NewImage], now: datetime) -> int:
         """Catalogue readable files; returns how many contents are new.

@@ -17,7 +17,7 @@ from curate.catalog.runs import RunRow
 from curate.cli.histogram import histogram_lines
 from curate.cli.shown import near, plain
 from curate.console import safe
-from curate.errors import UsageError
+from curate.errors import CheckpointRefused, UsageError
 from curate.export import Exported, Format, records, shown_path, write_manifest
 from curate.status import Active, Status
 from curate.workspace import Workspace
@@ -187,7 +187,18 @@ def model(workspace: Workspace, prefix: str) -> None:
     """One checkpoint's manifest, its row and where it lies."""
     row = workspace.catalog.models.get(prefix)
     path = workspace.checkpoints / row.checkpoint_id
-    manifest = json.loads((path / "checkpoint.json").read_bytes()) if path.is_dir() else {}
+    manifest = _manifest(path)
     manifest.pop("pool", None)
     manifest.pop("calibration", None)
     console.json_document(plain(row) | {"path": safe(path), "manifest": manifest})
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    """What was written beside the weights; whether it still fits them, only loading tells."""
+    try:
+        found = json.loads((path / "checkpoint.json").read_bytes())
+    except OSError as error:
+        raise CheckpointRefused(path, f"checkpoint.json: {error.strerror}") from error
+    except ValueError as error:
+        raise CheckpointRefused(path, "checkpoint.json cannot be read") from error
+    return dict(found)

@@ -36,6 +36,7 @@ _NOT_UPLOADS = {
     "lost+found",
     "__macosx",
 }
+_CATALOG_FOLDERS = ("checkpoints", "progress")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +73,18 @@ def check_inbox(root: Path, catalog_folder: Path | None) -> None:
 
 def _check_apart(root: Path, catalog_folder: Path) -> None:
     inbox, catalog = root.resolve(), catalog_folder.resolve()
-    if inbox.is_relative_to(catalog):
+    if inbox.is_relative_to(catalog) and _is_own(catalog, inbox.relative_to(catalog).parts):
         raise InboxError(root, "it lies in the catalog's own folder; choose another place")
     if catalog.is_relative_to(inbox) and not any(map(ignored, catalog.relative_to(inbox).parts)):
         raise InboxError(root, f"it holds the catalog {str(catalog)!r}; move one out of the other")
+
+
+def _is_own(catalog: Path, below: tuple[str, ...]) -> bool:
+    """Whether a place below the catalog's folder is the program's.
+
+    With `--catalog ./catalog.db` that folder is the working directory, where an inbox may lie.
+    """
+    return not below or ignored(catalog.name) or below[0] in _CATALOG_FOLDERS
 
 
 def scan(

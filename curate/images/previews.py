@@ -19,6 +19,15 @@ CHUNK = 500
 _TABLE = "CREATE TABLE IF NOT EXISTS previews (sha256 TEXT PRIMARY KEY, bytes BLOB NOT NULL)"
 _ADD = "INSERT INTO previews (sha256, bytes) VALUES (?, ?) ON CONFLICT (sha256) DO NOTHING"
 _GET = "SELECT sha256, bytes FROM previews WHERE sha256 IN (SELECT value FROM json_each(?))"
+_AGAIN = "put a backup in its place, or move it away and ingest and train on the originals again"
+_ADVICE = {
+    sqlite3.SQLITE_CORRUPT: _AGAIN,
+    sqlite3.SQLITE_NOTADB: _AGAIN,
+    sqlite3.SQLITE_FULL: "free some space and try again",
+    sqlite3.SQLITE_BUSY: "stop the process that keeps it and try again",
+}
+_HASHES = "SELECT sha256 FROM previews"
+_COUNT = "SELECT count(*) FROM previews"
 _HAS = "SELECT 1 FROM previews WHERE sha256 = ?"
 
 
@@ -94,6 +103,15 @@ class Previews:
                 found.update(connection.execute(_GET, (wanted,)))
         return found
 
+    def __len__(self) -> int:
+        with self._using() as connection:
+            return int(connection.execute(_COUNT).fetchone()[0])
+
+    def hashes(self) -> set[str]:
+        """What there are previews of."""
+        with self._using() as connection:
+            return {row[0] for row in connection.execute(_HASHES)}
+
     def get(self, sha256: str) -> bytes | None:
         """The preview of one image, or None."""
         return self.get_many([sha256]).get(sha256)
@@ -113,4 +131,6 @@ def _storage(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise StorageError(path, f"the previews cannot be used: {error}") from error
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        advice = _ADVICE.get(code, "check its disk and permissions")
+        raise StorageError(path, f"the previews cannot be used ({error}); {advice}") from error

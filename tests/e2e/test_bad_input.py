@@ -134,6 +134,37 @@ def test_a_checkpoint_that_was_tampered_with(trained: Path, name: str) -> None:
     assert status(trained)["counts"]["pending"] == 3
 
 
+def test_a_checkpoint_without_its_manifest_is_shown_as_refused(trained: Path) -> None:
+    manifest = next((trained / ".curate" / "checkpoints").glob("*/checkpoint.json"))
+    show = ("models", "show", manifest.parent.name[:8])
+    assert '"backbone": "small-resnet"' in run(trained, *show).stdout
+    manifest.write_text("{bad")
+    assert "cannot be read" in line_of(trained, *show, code=7)
+    manifest.unlink()
+    assert "No such file" in line_of(trained, *show, code=7)
+
+
+def test_lost_previews_are_made_again_from_the_originals(trained: Path) -> None:
+    draw(trained / "inbox", "disc", range(12))
+    run(trained, "ingest", "inbox")
+    for file in (trained / ".curate").glob("previews.db*"):
+        file.unlink()
+    assert "ingest and train on the originals again" in line_of(trained, "finetune", code=6)
+    assert "12 more names for known ones" in run(trained, "ingest", "inbox").stderr
+    assert "12 files known already" in run(trained, "ingest", "inbox").stderr
+    run(trained, "train", "labeled", "--epochs", 1, "--image-size", 32)
+    run(trained, "finetune", "--updates", 1)
+
+
+@pytest.mark.parametrize("content", [b"hello" * 1000, b"SQLite format 3\0" + bytes(5000)])
+def test_previews_that_are_none(trained: Path, content: bytes) -> None:
+    for file in (trained / ".curate").glob("previews.db*"):
+        file.unlink()
+    (trained / ".curate" / "previews.db").write_bytes(content)
+    draw(trained / "inbox", "disc", range(2))
+    assert "put a backup in its place" in line_of(trained, "ingest", "inbox", code=6)
+
+
 FULL = """
 import resource, runpy, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -186,6 +186,15 @@ def test_forgets_what_the_scan_no_longer_sees() -> None:
     assert tracker.settled(2.0) == [seen("b")]
 
 
+def test_an_inbox_may_lie_beside_a_catalog_file(tmp_path: Path) -> None:
+    """With --catalog ./catalog.db the catalog's folder is the working directory."""
+    for name in ("inbox", "checkpoints"):
+        (tmp_path / "project" / name).mkdir(parents=True)
+    check_inbox(tmp_path / "project" / "inbox", tmp_path / "project")
+    with pytest.raises(InboxError, match="own folder"):
+        check_inbox(tmp_path / "project" / "checkpoints", tmp_path / "project")
+
+
 def test_check_inbox(tmp_path: Path) -> None:
     inbox, catalog = tmp_path / "inbox", tmp_path / ".curate"
     inbox.mkdir()
