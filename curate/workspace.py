@@ -52,16 +52,25 @@ def open_workspace(place: str | None, *, create: bool) -> Iterator[Workspace]:
     Raises NoCatalog where there is none and `create` is false, StorageError where it cannot be
     used. Temporary files of processes that are gone are swept on the way in.
     """
-    folder, address = locate(place, create=create)
-    if create:
-        _make(folder)
-    catalog = open_catalog(address, create=create)
+    folder, catalog = _open(place, create)
     try:
         with Previews.open(folder / "previews.db") as previews:
             _sweep(folder)
             yield Workspace(folder, catalog, previews)
     finally:
         catalog.close()
+
+
+def _open(place: str | None, create: bool) -> tuple[Path, Catalog]:
+    try:
+        folder, address = locate(place, create=create)
+        if create:
+            _make(folder)
+        return folder, open_catalog(address, create=create)
+    except PermissionError as error:
+        raise StorageError(
+            error.filename or str(place), f"{error.strerror}; check its permissions, or --catalog"
+        ) from error
 
 
 class Lease:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from curate.errors import HeldByAnother, NoCatalog, UsageError
+from curate.errors import HeldByAnother, NoCatalog, StorageError, UsageError
 from curate.workspace import hold, locate, open_workspace
 
 
@@ -63,6 +63,21 @@ def test_what_a_stranger_named_like_a_temporary_file_is_not_swept(tmp_path: Path
     with open_workspace(str(tmp_path / "catalog.db"), create=True):
         pass
     assert upload.exists()
+
+
+def test_a_place_that_may_not_be_looked_into(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shut(_: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(tmp_path))
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Path, "is_file", shut)
+    with (
+        pytest.raises(StorageError, match="Permission denied; check its permissions"),
+        open_workspace(None, create=True),
+    ):
+        pass
 
 
 def test_an_empty_place_is_no_place() -> None:

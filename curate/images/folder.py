@@ -61,6 +61,7 @@ def find_classes(root: Path) -> dict[str, list[Path]]:
     Raises LabeledFolderError, which says what to do, for anything but one sub-folder per class.
     """
     files, folders = _listing(root)
+    _check_names(root, folders)
     if any(map(_is_picture, files)):
         raise LabeledFolderError(
             root, "images lie directly in it; put them into one sub-folder per class"
@@ -75,6 +76,15 @@ def find_classes(root: Path) -> dict[str, list[Path]]:
     _check_depth(root, classes, [inner for _, inners in listings.values() for inner in inners])
     _check_classes(root, classes)
     return classes
+
+
+def _check_names(root: Path, folders: Sequence[Path]) -> None:
+    """Refuse names that are no text: the catalog, JSON and every export hold classes as text."""
+    for path in (root.absolute(), *folders):
+        try:
+            str(path).encode()
+        except UnicodeEncodeError as error:
+            raise LabeledFolderError(path, "its name is not UTF-8; rename it") from error
 
 
 def _listing(folder: Path) -> tuple[list[Path], list[Path]]:

@@ -202,3 +202,13 @@ def test_splits_depend_on_content_and_seed_alone() -> None:
     first = assign_splits({"x": hashes[:30], "y": hashes[30:]}, SplitConfig())
     assert assign_splits({"b": hashes[:29:-1], "a": hashes[29::-1]}, SplitConfig()) == first
     assert assign_splits({"x": hashes[:30], "y": hashes[30:]}, SplitConfig(seed=1)) != first
+
+
+@pytest.mark.parametrize("place", [b"labeled/\xff", b"\xff/cup"])
+def test_a_name_that_is_no_text_is_refused(tmp_path: Path, place: bytes) -> None:
+    folder = Path(os.fsdecode(os.path.join(os.fsencode(tmp_path), place)))
+    for path in (folder, folder.parent / "key"):
+        path.mkdir(parents=True)
+        (path / "1.png").write_bytes(b"x")
+    with pytest.raises(LabeledFolderError, match="not UTF-8"):
+        find_classes(folder.parent)
