@@ -25,7 +25,15 @@ from sqlalchemy import (
 from curate.catalog.columns import UtcTime
 from curate.catalog.query import Query
 from curate.catalog.rows import ImageRow, UnreadableRow
-from curate.catalog.tables import CurrentTag, Image, Sighting, Source, Unreadable
+from curate.catalog.tables import (
+    Activation,
+    CurrentTag,
+    Image,
+    Pending,
+    Sighting,
+    Source,
+    Unreadable,
+)
 from curate.errors import UsageError
 
 Key = tuple[datetime, str]
@@ -82,6 +90,8 @@ def statement(query: Query, after: Key | None, limit: int) -> Select[*tuple[Any,
         last = tuple_(literal(after[0], UtcTime()), literal(after[1]))
         chosen = chosen.where(tuple_(Image.first_seen, Image.sha256) > last)
     chosen = chosen.where(*_conditions(query))
+    if query.tag == "pending":
+        chosen = chosen.where(_unscored())
     return chosen.order_by(Image.first_seen, Image.sha256).limit(limit)
 
 
@@ -106,6 +116,19 @@ def _conditions(query: Query) -> list[ColumnElement[bool]]:
         seen = _seen(query).where(Sighting.sha256 == Image.sha256)
         found.append(seen.exists())
     return found
+
+
+def _unscored() -> ColumnElement[bool]:
+    """Whether the detector in service has yet to score an image, asked of its queue.
+
+    The tag says the same, but only after every table of the view was looked into.
+    """
+    newest = select(Activation.checkpoint_id).where(Activation.role == "detector")
+    detector = newest.order_by(Activation.seq.desc()).limit(1).scalar_subquery()
+    queued = select(Pending.sha256).where(
+        Pending.sha256 == Image.sha256, Pending.checkpoint_id == detector
+    )
+    return or_(detector.is_(None), queued.exists())
 
 
 def _seen(query: Query) -> Select[str, str, str]:
