@@ -39,6 +39,27 @@ class Status:
     last_finetune: RunRow | None
 
 
+def percent(share: float) -> str:
+    """A share for people: one decimal, or as many as a small rate needs."""
+    return f"{share:.1%}" if round(share, 3) == share else f"{100 * share:.3g}%"
+
+
+def flags_nothing(workspace: Workspace, rate: float) -> int | None:
+    """How many calibration images the detector has, where they are too few for `rate`.
+
+    The smallest p-value is one over their number and one; a guarded fine-tune reads the images
+    that came later against half of them.
+    """
+    made = {role: workspace.catalog.models.active_since(role) for role in ROLES}
+    classifier, detector = made["classifier"], made["detector"]
+    count = classifier and classifier[0].figures.get("calibration_images")
+    if detector is None or not isinstance(count, int):
+        return None
+    if detector[0].recipe == "guarded":
+        count //= 2
+    return count if 1 / (count + 1) > rate else None
+
+
 def status(workspace: Workspace) -> Status:
     """Gather the state of a catalog; runs without torch."""
     catalog = workspace.catalog

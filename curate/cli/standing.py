@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from curate import console
+from curate.catalog.leases import LeaseRow
 from curate.catalog.models import CheckpointRow
 from curate.catalog.query import Query
 from curate.catalog.runs import RunRow
@@ -19,7 +20,7 @@ from curate.cli.shown import near, plain
 from curate.console import safe
 from curate.errors import CheckpointRefused, UsageError
 from curate.export import Exported, Format, records, shown_path, write_manifest
-from curate.status import Active, Status
+from curate.status import Active, Status, flags_nothing, percent
 from curate.workspace import Workspace
 
 
@@ -31,7 +32,13 @@ def rate(workspace: Workspace, as_json: bool) -> None:
         console.json_document({"rate": current, "id": counts.id, "ood": counts.ood})
         return
     console.show(f"{current:.4g}")
-    console.note(f"{current:.1%} of your own classes may be flagged: {counts.ood} ood now")
+    console.note(f"{percent(current)} of your own classes may be flagged: {counts.ood} ood now")
+    few = flags_nothing(workspace, current)
+    if few is not None:
+        console.warn(
+            f"{few} calibration images are too few for {percent(current)}: nothing can be flagged; "
+            "label more images and train again, or choose a higher rate"
+        )
 
 
 def listing(
@@ -97,13 +104,13 @@ def status(found: Status, workspace: Workspace, as_json: bool) -> None:
         ("images", f"{found.counts.images} ({found.counts.unreadable} files unreadable)"),
         ("tags", f"{found.counts.id} id, {found.counts.ood} ood, {found.counts.pending} pending"),
         ("reviewed", str(found.counts.reviewed)),
-        ("alarm rate", f"{found.rate:.1%} of your own classes may be flagged"),
+        ("alarm rate", f"{percent(found.rate)} of your own classes may be flagged"),
         ("OOD share", _share(found)),
         ("classifier", _active(found.classifier)),
         ("detector", _active(found.detector)),
         *(("inbox", _source(source)) for source in found.sources),
         *(("running", f"{row.name.split(':')[0]}, process {row.pid}") for row in found.held),
-        ("fine-tune", _run(found.last_finetune)),
+        ("fine-tune", _run(found.last_finetune, found.held)),
     ]
     console.table("", ("", ""), rows)
     _histogram(found, workspace)
@@ -130,10 +137,18 @@ def _source(source: Any) -> str:
     return f"{name}, scanned {ago(source.last_scan_at)} ({source.watch_mode})"
 
 
-def _run(run: RunRow | None) -> str:
+def _run(run: RunRow | None, held: Sequence[LeaseRow]) -> str:
     if run is None:
         return "none yet"
-    return f"{run.outcome or 'running'} {ago(run.ended_at or run.started_at)}: {run.reason or ''}"
+    said = f"{_outcome(run, held)} {ago(run.ended_at or run.started_at)}"
+    return f"{said}: {run.reason}" if run.reason else said
+
+
+def _outcome(run: RunRow, held: Sequence[LeaseRow]) -> str:
+    """What came of a fine-tune; one whose process has gone was stopped, and goes on next time."""
+    if run.outcome:
+        return run.outcome
+    return "running" if any(row.pid == run.pid for row in held) else "stopped"
 
 
 def ago(moment: datetime) -> str:
@@ -159,6 +174,7 @@ def models(workspace: Workspace, as_json: bool) -> None:
     """All checkpoints, then all fine-tunes with their reasons."""
     catalog = workspace.catalog
     rows, runs = catalog.models.list(), catalog.runs.list()
+    held = catalog.leases.list()
     active = {role: catalog.models.active(role) for role in ("classifier", "detector")}
     if as_json:
         console.json_document(
@@ -173,7 +189,7 @@ def models(workspace: Workspace, as_json: bool) -> None:
     console.table(
         "fine-tunes",
         ("when", "recipe", "outcome", "reason"),
-        [(ago(r.started_at), r.recipe, r.outcome or "running", r.reason or "") for r in runs],
+        [(ago(r.started_at), r.recipe, _outcome(r, held), r.reason or "") for r in runs],
     )
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import socket
+import subprocess
+import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from curate.cli.app import app
+from curate.workspace import open_workspace
 
 from ..program import draw, run
 
@@ -90,3 +95,20 @@ def test_a_query_may_be_several_words(tmp_path: Path) -> None:
 
 def test_models_alone_lists_them(trained_once: Path) -> None:
     assert "classifier, detector" in run(trained_once, "models").stdout
+
+
+def test_a_rate_that_flags_nothing_is_told(trained: Path) -> None:
+    """24 calibration images: the smallest p-value is 1 / 25 = 4 %."""
+    assert "too few" not in run(trained, "rate", "4%").stderr
+    told = run(trained, "rate", "0.01%").stderr
+    assert "0.01% of your own classes may be flagged" in told
+    assert "24 calibration images are too few for 0.01%" in told
+
+
+def test_a_fine_tune_whose_process_is_gone_does_not_run(trained: Path) -> None:
+    with open_workspace(str(trained / ".curate"), create=False) as workspace:
+        gone = subprocess.Popen([sys.executable, "-c", ""])
+        gone.wait()
+        workspace.catalog.runs.start("guarded", gone.pid, socket.gethostname(), datetime.now(UTC))
+    assert "stopped" in run(trained, "status").stdout
+    assert "running" not in run(trained, "models").stdout
