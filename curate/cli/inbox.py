@@ -101,9 +101,9 @@ def watch(
         poll=poll,
     )
     check_inbox(inbox.absolute(), None)  # a wrong name leaves no empty catalog behind
-    child = [sys.executable, "-m", "curate", "finetune", "--recipe", recipe, "--device", device]
+    child = finetune_command(recipe, device)
     with open_workspace(catalog, create=True) as workspace, Decoder(DecodeConfig()) as decoder:
-        _inherit_catalog(catalog, workspace.folder)
+        _inherit(catalog, workspace.folder)
         scorer = Scorer(workspace, choose_device(device))
         doing = "taking what is in" if once else "watching"
         console.note(f"{doing} {console.safe(inbox)}; Ctrl-C ends it")
@@ -127,6 +127,13 @@ def demo(
     shown.demo(made)
 
 
-def _inherit_catalog(catalog: str | None, folder: Path) -> None:
-    """Let the fine-tune's process find the same catalog; a URL stays off its command line."""
+def finetune_command(recipe: str, device: str) -> list[str]:
+    """What a watch fine-tunes with; -P, for uploads may lie in the working directory."""
+    command = [sys.executable, "-P", "-m", "curate", "finetune"]
+    return [*command, "--recipe", recipe, "--device", device]
+
+
+def _inherit(catalog: str | None, folder: Path) -> None:
+    """Let the fine-tune's process find the same catalog, off its command line, and our modules."""
     os.environ["CURATE_CATALOG"] = catalog or str(folder / "catalog.db")
+    os.environ["PYTHONPATH"] = os.pathsep.join(place or os.getcwd() for place in sys.path)

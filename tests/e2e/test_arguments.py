@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -12,9 +14,10 @@ import pytest
 from typer.testing import CliRunner
 
 from curate.cli.app import app
+from curate.cli.inbox import finetune_command
 from curate.workspace import open_workspace
 
-from ..program import draw, run
+from ..program import draw, environment, run
 
 EMPTY = "An argument is empty"
 RANGE = "Input should be"
@@ -112,3 +115,30 @@ def test_a_fine_tune_whose_process_is_gone_does_not_run(trained: Path) -> None:
         workspace.catalog.runs.start("guarded", gone.pid, socket.gethostname(), datetime.now(UTC))
     assert "stopped" in run(trained, "status").stdout
     assert "running" not in run(trained, "models").stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_during_the_imports_ends_without_a_traceback(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    """A module that is imported on the way sends the signal."""
+    (tmp_path / "rich.py").write_text(f"import os\nos.kill(os.getpid(), {int(number)})\n")
+    ended = subprocess.run(
+        [sys.executable, "-m", "curate", "status"],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+    )
+    assert (ended.returncode, ended.stderr) == (128 + number, b"")
+
+
+def test_a_fine_tune_of_a_watch_imports_nothing_from_the_working_directory(tmp_path: Path) -> None:
+    (tmp_path / "rich.py").write_text("open('ran', 'w')\n")
+    subprocess.run(
+        [*finetune_command("guarded", "cpu"), "--help"],
+        cwd=tmp_path,
+        env=environment() | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        check=True,
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["rich.py"]
