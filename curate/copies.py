@@ -36,7 +36,7 @@ def _original(shown: str) -> Path:
 def _folder_name(row: dict[str, object]) -> str:
     """The class of a row as a folder; one that begins with `_` gets another, for `_ood` is ours."""
     if row["tag"] != "id" or row["label"] is None:
-        return f"_{row['tag'] if row['tag'] != 'id' else 'unlabeled'}"
+        return f"_{folder_of(str(row['tag'])) if row['tag'] != 'id' else 'unlabeled'}"
     label = str(row["label"])
     plain = folder_of(label)
     return f"_{plain}" if label.startswith("_") else plain
@@ -53,12 +53,13 @@ def folder_of(label: str) -> str:
 
 
 def _file_name(sha256: str, original: Path) -> str:
-    return f"{sha256[:12]}-{_safe(original.name)}"
+    return _safe(f"{sha256[:12]}-{original.name}")
 
 
 def _safe(name: str) -> str:
     """A name that every file system and shell takes: letters, digits, dot, dash, underscore."""
-    return re.sub(r"[^\w.-]+", "_", name.encode("utf-8", "replace").decode())[-60:]
+    kept = re.sub(r"[^\w.-]+", "_", name.encode("utf-8", "replace").decode())
+    return kept[:13] + kept[13:][-60:]
 
 
 def _copy_checked(original: Path, target: Path, row: dict[str, object]) -> bool:

@@ -20,7 +20,7 @@ from curate.catalog.models import CheckpointRow, LabeledRow
 from curate.catalog.query import Query, parse
 from curate.catalog.store import NewScore
 from curate.config import DecodeConfig
-from curate.copies import folder_of
+from curate.copies import copy, folder_of
 from curate.errors import StorageError, UsageError
 from curate.export import COLUMNS, export, records, shown_path, write_manifest
 from curate.images.decode import Decoder
@@ -175,6 +175,18 @@ def test_a_class_never_leads_out_of_the_folder(
     folders = {path.parent.name for path in copies}
     assert len(folders) == 3
     assert folders > {"plain", "_ood"}
+
+
+def test_a_catalog_that_a_stranger_made_leads_nowhere(tmp_path: Path) -> None:
+    """Nothing but the schema, which a stranger may change, says that a hash is one."""
+    for name in ("a.png", "y-a.png"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "out" / "_").mkdir(parents=True)
+    before = set(tmp_path.iterdir())
+    for tag, sha256 in (("/../../x", "0" * 64), ("id", "../../y"), ("ood", "../../y")):
+        row = {"path": str(tmp_path / "a.png"), "tag": tag, "label": "disc", "sha256": sha256}
+        assert not copy(row | {"bytes": 1}, tmp_path / "out")
+    assert set(tmp_path.iterdir()) == before
 
 
 def test_classes_that_clean_up_to_the_same_name_stay_apart() -> None:
