@@ -35,7 +35,7 @@ def test_the_variable_of_an_option_is_named_as_the_option(page: list[str]) -> No
 
 def test_defaults_that_are_no_values_are_told() -> None:
     texts = [
-        CliRunner().invoke(app, [name, "--help"], terminal_width=200).stdout
+        CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "200"}).stdout
         for name in ("finetune", "undo")
     ]
     for told in ("the nearest .curate", "guarded 0.01, paper 0.1", "500 to 4000"):
