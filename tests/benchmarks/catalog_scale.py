@@ -78,11 +78,13 @@ def begin(catalog: Catalog) -> str:
     return catalog.source("file:///in/box", START)
 
 
-def grow(catalog: Catalog, source: str, before: int, size: int) -> None:
+def grow(workspace: Workspace, source: str, before: int, size: int) -> None:
     """Catalogue the images `before` to `size`; all but the last 1,000 are scored twice."""
+    catalog = workspace.catalog
     for start in range(before, size, BATCH):
         numbers = range(start, min(start + BATCH, size))
         now = START + timedelta(seconds=start)
+        workspace.previews.add((name_of(number), b"preview") for number in numbers)
         catalog.add_images(source, list(map(image, numbers)), now)
     refused = [
         NewUnreadable(f"bad/{n}.jpg", "an empty file", POLICY, 1, n, n, n)
@@ -200,7 +202,7 @@ def main() -> None:
                 if not counted
                 else workspace.catalog.sources()[0].source_id
             )
-            grow(workspace.catalog, source, max(before, counted), size)
+            grow(workspace, source, max(before, counted), size)
             rate = (size - max(before, counted)) / (time.perf_counter() - began)
         before = size
         say(json.dumps({"images": size, "catalogued and scored twice, per s": round(rate)}))
