@@ -122,11 +122,13 @@ class Catalog:
 
     def identities_of(self, source_id: str, contents: Iterable[str]) -> Iterator[Identity]:
         """Path and stat of every sighting of those contents in a source."""
-        files = select(*(getattr(Sighting, name) for name in _IDENTITY))
+        names = (*_IDENTITY, "source_id")
+        files = select(*(getattr(Sighting, name) for name in names))
         for piece in chunks(contents):
-            here = files.where(Sighting.source_id == source_id, Sighting.sha256.in_(piece))
+            # Asked for the source too, SQLite would walk all of it for each piece.
             with read(self._engine) as connection:
-                yield from (cast("Identity", tuple(row)) for row in connection.execute(here))
+                rows = connection.execute(files.where(Sighting.sha256.in_(piece))).all()
+            yield from (cast("Identity", tuple(r[:-1])) for r in rows if r.source_id == source_id)
 
     def image_count(self) -> int:
         """How many contents were ever in an inbox."""
