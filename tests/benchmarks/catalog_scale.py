@@ -57,7 +57,8 @@ def score(number: int) -> NewScore:
     """A score whose p-value is spread evenly, so that one in twenty is flagged."""
     rng = random.Random(number)
     p, label = max(rng.random(), 1e-6), LABELS[number % len(LABELS)]
-    return NewScore(name_of(number), 2 * (1 - p), 0.5, -1.0, 1.0, label, 0.9, p, "held_out")
+    s = 2 * (1 - p)
+    return NewScore(name_of(number), s, s, 0.5, -1.0, 1.0, label, 0.9, p, "held_out")
 
 
 def begin(catalog: Catalog) -> str:
