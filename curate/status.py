@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from statistics import NormalDist
 
 from curate.catalog.leases import LeaseRow
 from curate.catalog.models import CheckpointRow
 from curate.catalog.runs import RunRow
 from curate.catalog.store import Counts, SourceRow
+from curate.model.proportion import wilson
 from curate.workspace import Workspace
 
 ROLES = ("classifier", "detector")
@@ -91,8 +91,5 @@ def share(flagged: float, rate: float) -> float:
 
 def share_interval(flagged: int, images: int, rate: float) -> tuple[float, float]:
     """95 % Wilson interval (1927) of the flagged share, as an interval of the OOD share."""
-    z = NormalDist().inv_cdf(0.975)
-    p, spread = flagged / images, z * z / images
-    centre = (p + spread / 2) / (1 + spread)
-    half = z * ((p * (1 - p) + spread / 4) / images) ** 0.5 / (1 + spread)
-    return share(centre - half, rate), share(centre + half, rate)
+    low, high = wilson(flagged, images)
+    return share(low, rate), share(high, rate)

@@ -1,0 +1,33 @@
+"""A share of images and how sure it is. Imports no torch, so that `curate status` may use it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import NormalDist
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share of `images`, with its 95 % Wilson interval; all in [0, 1]."""
+
+    value: float
+    low: float
+    high: float
+    images: int
+
+
+def share_of(hits: int, images: int) -> Share | None:
+    """`hits` of `images` as a share; None when there are no images."""
+    return Share(hits / images, *wilson(hits, images), images) if images else None
+
+
+def wilson(hits: int, images: int, level: float = 0.95) -> tuple[float, float]:
+    """The interval of Wilson (1927) for `hits` of `images`.
+
+    Unlike a bootstrap it does not shrink to nothing when no image, or every image, is a hit.
+    """
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    p, spread = hits / images, z * z / images
+    centre = (p + spread / 2) / (1 + spread)
+    half = z * ((p * (1 - p) + spread / 4) / images) ** 0.5 / (1 + spread)
+    return max(0.0, centre - half), min(1.0, centre + half)
