@@ -109,6 +109,18 @@ class FinetuneConfig:
 
 
 @dataclass(frozen=True)
+class EvaluateConfig:
+    """Measuring a network on images whose truth is known."""
+
+    resamples: int = 1_000
+    """Of the bootstrap."""
+    surprising: int = 12
+    """How many of the images that speak most against the network are named, of each side."""
+    device: str = "auto"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class WatchConfig:
     """The inbox service."""
 

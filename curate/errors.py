@@ -3,6 +3,7 @@
 CurateError                     1  the run failed
 ├── UsageError                  2  an argument cannot be meant that way
 │   ├── LabeledFolderError      2  the labeled folder is not one sub-folder of images per class
+│   ├── PicturesError           2  a folder holds no images that can be evaluated
 │   └── InboxError              2  the inbox is missing, a file, or holds the catalog
 ├── UnreadableInputs            3  some inputs could not be read, and --strict was given
 ├── NotReady                    4  something has to exist first
@@ -36,6 +37,14 @@ class LabeledFolderError(UsageError):
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"labeled folder {str(path)!r}: {reason}")
+        self.path, self.reason = path, reason
+
+
+class PicturesError(UsageError):
+    """The folder `path` holds no images that can be evaluated."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"folder {str(path)!r}: {reason}")
         self.path, self.reason = path, reason
 
 

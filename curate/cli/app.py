@@ -26,6 +26,7 @@ ORDER = [
     "rate",
     "status",
     "models",
+    "evaluate",
     "demo",
 ]
 

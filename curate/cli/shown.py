@@ -143,12 +143,12 @@ def _left_out(result: Trained) -> None:
             f"left out, the first is {safe(labeled.conflicting[0])}"
         )
     refused = [(Path(path), reason) for path, reason in labeled.unreadable]
-    _reasons(refused, len(refused), "`--json` names them all")
+    reasons(refused, len(refused), "`--json` names them all")
 
 
-def _reasons(reasons: list[tuple[Path, str]], count: int, where: str) -> None:
+def reasons(found: list[tuple[Path, str]], count: int, where: str) -> None:
     """The first reasons of `count`, and where to find the others."""
-    for path, reason in reasons[:REASONS_SHOWN]:
+    for path, reason in found[:REASONS_SHOWN]:
         console.warn(f"{near(path)}: {reason}")
     if count > REASONS_SHOWN:
         console.warn(f"and {count - REASONS_SHOWN} more; {where}")
@@ -165,13 +165,13 @@ def ingested(result: Ingested, catalog: Catalog, as_json: bool) -> None:
 
 
 def _refused(result: Ingested) -> None:
-    _reasons(result.reasons, result.unreadable, "`curate list unreadable:`")
+    reasons(result.reasons, result.unreadable, "`curate list unreadable:`")
 
 
 def _ingested_facts(result: Ingested) -> dict[str, Any]:
-    reasons = [{"path": safe(path), "reason": reason} for path, reason in result.reasons]
+    named = [{"path": safe(path), "reason": reason} for path, reason in result.reasons]
     facts: dict[str, Any] = plain(dataclasses.replace(result, reasons=[]))
-    return facts | {"reasons": reasons}
+    return facts | {"reasons": named}
 
 
 def _ingested_text(result: Ingested) -> str:

@@ -112,7 +112,7 @@ def _ranks(id_scores: Tensor, ood_scores: Tensor) -> _Ranks:
         raise ValueError("detection needs both ID and OOD scores")
     if scores.isnan().any():
         raise ValueError("scores contain NaN")
-    values, ranks = scores.unique(return_inverse=True)
+    values, ranks = torch.unique(scores, return_inverse=True)
     cut = len(id_scores)
     return _Ranks(ranks[None, :cut], ranks[None, cut:], len(values))
 
@@ -123,7 +123,8 @@ def _redrawn(ranks: _Ranks, resamples: int, seed: int) -> Iterator[_Ranks]:
     piece = max(1, _CELLS // ranks.values)
     for start in range(0, resamples, piece):
         rows = min(piece, resamples - start)
-        yield _Ranks(*(_draw(side[0], rows, generator) for side in ranks[:2]), ranks.values)
+        ours = _draw(ranks.id[0], rows, generator)
+        yield _Ranks(ours, _draw(ranks.ood[0], rows, generator), ranks.values)
 
 
 def _draw(side: Tensor, rows: int, generator: torch.Generator) -> Tensor:

@@ -94,6 +94,11 @@ def joined(parts: Sequence[Scores]) -> Scores:
     return Scores(**{name: torch.cat([getattr(part, name) for part in parts]) for name in columns})
 
 
+def chosen(scores: Scores, rows: Tensor) -> Scores:
+    """Some of the images: `rows` is a mask (N,) or holds indices."""
+    return Scores(**{field.name: getattr(scores, field.name)[rows] for field in fields(Scores)})
+
+
 def knn_distance(features: Tensor, bank: Tensor, k: int = NEIGHBOURS) -> Tensor:
     """Distance of each of (N, D) to its k-th nearest row of `bank` (M, D), all normalised: (N,).
 

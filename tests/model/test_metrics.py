@@ -137,7 +137,7 @@ def test_the_curve_has_the_area() -> None:
         curve = roc(id_scores, ood_scores)
         area = auc(curve.id_flagged.numpy(), curve.ood_flagged.numpy())
         assert area == pytest.approx(auroc(id_scores, ood_scores), abs=EXACT)
-        assert (curve.id_flagged[0], curve.ood_flagged[-1]) == (0, 1)
+        assert (curve.id_flagged[0].item(), curve.ood_flagged[-1].item()) == (0, 1)
 
 
 @pytest.mark.parametrize(

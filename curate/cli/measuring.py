@@ -1,0 +1,84 @@
+"""The command that holds the networks against the truth: evaluate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from curate.cli.app import app
+from curate.cli.options import Catalog, Device, Json, RecipeName, Seed
+from curate.config import (
+    DecodeConfig,
+    EvaluateConfig,
+    FinetuneConfig,
+    GuardedRecipe,
+    PaperRecipe,
+)
+from curate.errors import UsageError
+from curate.images.decode import Decoder
+
+
+@app.command()
+def evaluate(
+    id_folder: Annotated[
+        Path, typer.Option("--id", help="Images of your classes, best in a sub-folder a class.")
+    ],
+    ood_folder: Annotated[Path, typer.Option("--ood", help="Images of none of your classes.")],
+    unlabeled: Annotated[
+        Path | None, typer.Option(help="Try a fine-tune on these images first, beside the catalog.")
+    ] = None,
+    recipe: Annotated[
+        RecipeName | None, typer.Option(help="Of that fine-tune. [default: guarded]")
+    ] = None,
+    checkpoint: Annotated[
+        str | None, typer.Option(help="Another network; the first characters of its id do.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", help="Write a page with all of it.")
+    ] = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    as_json: Json = False,
+    catalog: Catalog = None,
+) -> None:
+    """Measure the detector on images whose truth is known; changes nothing."""
+    from curate.cli import measured
+    from curate.evaluate import Kind, evaluate, evaluate_finetuning
+    from curate.workspace import open_workspace
+
+    finetuning = _finetuning(unlabeled, recipe, checkpoint, device, seed)
+    if report is not None and not report.absolute().parent.is_dir():
+        raise UsageError(f"--report: no folder {str(report.absolute().parent)!r}; make it first")
+    config = EvaluateConfig(device=device, seed=seed)
+    with open_workspace(catalog, create=False) as workspace, Decoder(DecodeConfig()) as decoder:
+        with measured.Evaluating() as tell:
+            folders: dict[Kind, Path] = {"id": id_folder, "ood": ood_folder}
+            told = tell.advance
+            found = (
+                evaluate(workspace, folders, decoder, config, checkpoint, told)
+                if unlabeled is None
+                else evaluate_finetuning(
+                    workspace, folders, unlabeled, decoder, config, finetuning, told
+                )
+            )
+        measured.evaluated(found, report, as_json)
+
+
+def _finetuning(
+    unlabeled: Path | None,
+    recipe: RecipeName | None,
+    checkpoint: str | None,
+    device: str,
+    seed: int,
+) -> FinetuneConfig:
+    if unlabeled is None and recipe is not None:
+        raise UsageError("--recipe is that of the fine-tune on --unlabeled DIR; give both")
+    if unlabeled is not None and checkpoint is not None:
+        raise UsageError(
+            "a fine-tune starts from the classifier in service; leave out --checkpoint or "
+            "--unlabeled"
+        )
+    chosen = PaperRecipe() if recipe is RecipeName.paper else GuardedRecipe()
+    return FinetuneConfig(recipe=chosen, device=device, seed=seed)

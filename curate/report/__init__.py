@@ -1,0 +1,161 @@
+"""An evaluation as one HTML page that needs nothing but itself: no script, no network.
+
+Names of files are data, never markup; of the images only previews made anew are in it.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from PIL import Image
+
+from curate import __version__
+from curate.errors import StorageError
+from curate.evaluate import Evaluation, Judged, Kind, Surprise
+from curate.model.evaluation import Decision, Figures, Group
+from curate.model.proportion import Share
+from curate.model.scores import Scores
+from curate.model.tensorfile import sync_folder, temporary_beside, write_synced
+from curate.report.charts import SMALL, SQUARE, WIDE, Curve, Histogram, curve, histogram
+
+THUMBNAIL = 160
+"""Longest side of an image in the page, in pixels."""
+FIGURES = {
+    "auroc": ("AUROC", "↑"),
+    "aupr_in": ("AUPR-In", "↑"),
+    "aupr_out": ("AUPR-Out", "↑"),
+    "detection_error": ("detection error", "↓"),
+    "fpr95_id_positive": ("FPR95, ID positive", "↓"),
+    "fpr95_ood_positive": ("FPR95, OOD positive", "↓"),
+}
+METHODS = {
+    "discrepancy": "discrepancy",
+    "msp": "maximum softmax",
+    "energy": "energy",
+    "knn": "nearest neighbours",
+}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One network on one group of images."""
+
+    judged: Judged
+    figures: Figures
+    histogram: Histogram | None
+    """None unless there are both ID and OOD images."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """One group of images, and every network on it; the last is the one asked about."""
+
+    group: Group
+    panels: tuple[Panel, ...]
+    baselines: tuple[tuple[str, Histogram], ...]
+    curves: tuple[Curve, ...]
+
+
+def write_report(found: Evaluation, path: Path, shown: Callable[[Path], str]) -> None:
+    """Write the page to `path`, whole or not at all; `shown` makes a path fit to be read.
+
+    Raises StorageError when it cannot be written.
+    """
+    content = render(found, shown).encode("utf-8", "backslashreplace")
+    temporary = temporary_beside(path)
+    try:
+        write_synced(temporary, content)
+        temporary.replace(path)
+        sync_folder(path.absolute().parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise StorageError(path, f"the report cannot be written: {error.strerror}") from error
+
+
+def render(found: Evaluation, shown: Callable[[Path], str]) -> str:
+    """The page as text."""
+    environment = Environment(
+        loader=PackageLoader("curate.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"percent": percent, "share": share, "shown": shown, "image": data_uri}
+    return environment.get_template("report.html").render(
+        found=found,
+        sections=[_section(found, group) for group in found.subject.figures],
+        surprises={kind: _of_kind(found, kind) for kind in ("id", "ood")},
+        figures=FIGURES,
+        methods=METHODS,
+        square=SQUARE,
+        version=__version__,
+    )
+
+
+def percent(value: float) -> str:
+    """A share in percent, one digit after the point."""
+    return f"{100 * value:.1f}"
+
+
+def share(found: Share | None) -> str:
+    """A share with its interval."""
+    if found is None:
+        return "no images"
+    ends = f"{percent(found.low)} to {percent(found.high)}"
+    return f"{percent(found.value)} % ({ends})"
+
+
+def data_uri(preview: bytes) -> str:
+    """A preview, made smaller and encoded anew, as the address of an image."""
+    with Image.open(BytesIO(preview), formats=("JPEG", "PNG")) as image:
+        small = image.convert("RGB")
+    small.thumbnail((THUMBNAIL, THUMBNAIL))
+    kind = "PNG" if max(small.size) <= THUMBNAIL // 2 else "JPEG"
+    stream = BytesIO()
+    small.save(stream, kind)
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(stream.getvalue()).decode()}"
+
+
+def _of_kind(found: Evaluation, kind: Kind) -> list[Surprise]:
+    return [surprise for surprise in found.surprises if surprise.kind == kind]
+
+
+def _section(found: Evaluation, group: Group) -> Section:
+    subject = found.subject
+    panels = tuple(_panel(judged, group) for judged in found.networks)
+    if not subject.figures[group].methods:
+        return Section(group, panels, (), ())
+    ours, strange = _sides(subject, group)
+    scores = {name: (getattr(ours, name), getattr(strange, name)) for name in METHODS}
+    baselines = {name: pair for name, pair in scores.items() if name != "discrepancy"}
+    return Section(
+        group,
+        panels,
+        tuple((METHODS[name], histogram(*pair, SMALL)) for name, pair in baselines.items()),
+        tuple(curve(name, *pair) for name, pair in scores.items()),
+    )
+
+
+def _panel(judged: Judged, group: Group) -> Panel:
+    figures = judged.figures[group]
+    if not figures.methods:
+        return Panel(judged, figures, None)
+    ours, strange = _sides(judged, group)
+    cuts = [(cut, name) for cut, name in map(_cut, figures.decisions) if cut is not None]
+    drawn = histogram(ours.discrepancy, strange.discrepancy, WIDE, (0, 2), cuts)
+    return Panel(judged, figures, drawn)
+
+
+def _cut(decision: Decision) -> tuple[float | None, str]:
+    return decision.threshold, "rate" if decision.rule == "rate" else "paper"
+
+
+def _sides(judged: Judged, group: Group) -> tuple[Scores, Scores]:
+    ours, strange = (side.part(group == "inbox") for side in (judged.id, judged.ood))
+    return ours.scores, strange.scores
