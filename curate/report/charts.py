@@ -12,6 +12,8 @@ from torch import Tensor
 from curate.model.metrics import roc
 
 BINS = 40
+NAME_WIDTH = 140
+"""Room that the name of a threshold takes."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,15 @@ class Tick:
 
 
 @dataclass(frozen=True)
+class Cut:
+    """A threshold, and on which side of its line the label stands ("start": to the right)."""
+
+    at: float
+    label: str
+    anchor: str
+
+
+@dataclass(frozen=True)
 class Histogram:
     """Shares of ID and of OOD images by score, each side's adding up to one."""
 
@@ -51,7 +62,7 @@ class Histogram:
     ood_path: str
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
-    cuts: tuple[Tick, ...]
+    cuts: tuple[Cut, ...]
 
 
 @dataclass(frozen=True)
@@ -93,7 +104,7 @@ def histogram(
             Tick(round(box.bottom - box.height * y / tallest, 1), f"{100 * y:g}%")
             for y in _round_numbers(0, tallest)
         ),
-        cuts=tuple(Tick(across(cut), label) for cut, label in cuts if low <= cut <= high),
+        cuts=_labeled([(across(cut), label) for cut, label in cuts if low <= cut <= high], box),
     )
 
 
@@ -106,6 +117,16 @@ def curve(name: str, id_scores: Tensor, ood_scores: Tensor, box: Box = SQUARE) -
         strict=True,
     )
     return Curve(name, _path(points))
+
+
+def _labeled(cuts: Sequence[tuple[float, str]], box: Box) -> tuple[Cut, ...]:
+    """Cuts from left to right, their labels turned away from each other and from the ends."""
+    ordered = sorted(cuts)
+    outer = [box.left + NAME_WIDTH, box.right - NAME_WIDTH]
+    return tuple(
+        Cut(at, label, "start" if at < outer[0] or (index and at <= outer[1]) else "end")
+        for index, (at, label) in enumerate(ordered)
+    )
 
 
 def _shares(scores: Tensor, low: float, high: float) -> Tensor:
