@@ -92,6 +92,12 @@ class Evaluation:
         """The network that the question was about."""
         return self.networks[-1]
 
+    @property
+    def inbox_known(self) -> bool:
+        """Whether it is known which images a fine-tune was given."""
+        made = self.subject.checkpoint
+        return self.finetune is not None or made.parent is None or bool(made.pool)
+
 
 @dataclass(frozen=True)
 class _Contenders:

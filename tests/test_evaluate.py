@@ -152,7 +152,7 @@ def tuned(workspace: Workspace, folders: dict[Kind, Path]) -> str:
     parent = models.get("")
     made, network, bank = checkpoints.load(workspace.checkpoints / parent.checkpoint_id)
     with torch.no_grad():
-        network.head_1.bias += torch.tensor([1.0, 0.0, -1.0])
+        network.head_1.bias.add_(torch.tensor([1.0, 0.0, -1.0]))
     draft = Draft(
         kind="finetuned",
         backbone=made.backbone,
@@ -208,6 +208,16 @@ def test_another_checkpoint_can_be_chosen(
         evaluate(workspace, folders, decoder, CONFIG, "zzz")
 
 
+def test_an_inbox_that_was_not_recorded_is_said(
+    workspace: Workspace, folders: dict[Kind, Path], decoder: Decoder
+) -> None:
+    assert evaluate(workspace, folders, decoder, CONFIG).inbox_known
+    tuned(workspace, {})
+    found = evaluate(workspace, folders, decoder, CONFIG)
+    assert not found.inbox_known
+    assert list(found.subject.figures) == ["fresh"]
+
+
 def rehearsed(
     workspace: Workspace, folders: dict[Kind, Path], decoder: Decoder, config: FinetuneConfig
 ) -> Evaluation:
@@ -227,6 +237,7 @@ def test_a_fine_tune_is_tried_beside_the_catalog(
     assert [judged.role for judged in found.networks] == ["frozen", "fine-tuned"]
     assert found.networks[0].checkpoint.id == workspace.catalog.models.active("detector")
     assert found.subject.checkpoint.id == found.finetune.checkpoint_id
+    assert found.inbox_known
     sizes = {name: (f.id_images, f.ood_images) for name, f in found.subject.figures.items()}
     assert sizes == {"fresh": (20, 0), "inbox": (10, 20)}
     assert found.subject.figures["fresh"].methods == {}

@@ -27,7 +27,9 @@ def test_rooms_without_a_network_import_no_torch(module: str) -> None:
     assert modules_after(f"import {module}").isdisjoint({"torch", "torchvision"})
 
 
-@pytest.mark.parametrize("command", ["", "train", "watch", "finetune", "status", "export"])
+@pytest.mark.parametrize(
+    "command", ["", "train", "watch", "finetune", "status", "export", "evaluate"]
+)
 def test_help_imports_no_torch(command: str) -> None:
     call = f"""
 sys.argv = ['curate', *{command.split()!r}, '--help']

@@ -25,8 +25,8 @@ FIGURES = (
     ("fpr95_ood_positive", "FPR95, OOD positive"),
 )
 GROUPS = {
-    "fresh": "fresh (never fine-tuned on)",
-    "inbox": "inbox (fine-tuned on)",
+    "fresh": "fresh images",
+    "inbox": "the inbox fine-tuned on",
 }
 
 
@@ -57,6 +57,7 @@ def document(found: Evaluation) -> dict[str, Any]:
         "id": _side(found.id),
         "ood": _side(found.ood),
         "finetune": plain(found.finetune),
+        "inbox_known": found.inbox_known,
         "networks": [_judged(judged) for judged in found.networks],
         "surprises": [_surprise(surprise) for surprise in found.surprises],
     }
@@ -107,6 +108,8 @@ def _left_out(found: Evaluation) -> None:
         console.note(", ".join(parts))
         refused = [(side.pictures.root / path, reason) for path, reason in bad]
         reasons(refused, len(refused), "`--json` names them all")
+    if not found.inbox_known:
+        console.warn("the paper's recipe does not record its inbox: every image counts as fresh")
     if found.finetune is not None:
         console.note(f"fine-tune {found.finetune.outcome}: {found.finetune.reason}")
 
@@ -114,7 +117,7 @@ def _left_out(found: Evaluation) -> None:
 def _network(judged: Judged, rate: float) -> None:
     made = judged.checkpoint
     for group, figures in judged.figures.items():
-        title = f"{judged.role} {made.id[:12]} on {_images(figures)}: {GROUPS[group]}"
+        title = f"{judged.role} {made.id[:12]} on {GROUPS[group]}: {_images(figures)}"
         if figures.methods:
             console.table(title, ("%, 95 % interval", *figures.methods), _rows(figures))
         columns = ("discrepancy from", "ID flagged", "OOD flagged")

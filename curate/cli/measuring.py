@@ -32,6 +32,12 @@ def evaluate(
     recipe: Annotated[
         RecipeName | None, typer.Option(help="Of that fine-tune. [default: guarded]")
     ] = None,
+    updates: Annotated[
+        int | None, typer.Option(min=1, help="Guarded: at most so many. [default: 500 to 4000]")
+    ] = None,
+    margin: Annotated[
+        float | None, typer.Option(min=0, help="Paper: m of Eq. 5. [default: 1.2]")
+    ] = None,
     checkpoint: Annotated[
         str | None, typer.Option(help="Another network; the first characters of its id do.")
     ] = None,
@@ -48,7 +54,10 @@ def evaluate(
     from curate.evaluate import Kind, evaluate, evaluate_finetuning
     from curate.workspace import open_workspace
 
-    finetuning = _finetuning(unlabeled, recipe, checkpoint, device, seed)
+    _check_together(unlabeled, checkpoint, (recipe, updates, margin))
+    finetuning = FinetuneConfig(
+        recipe=_recipe(recipe or RecipeName.guarded, updates, margin), device=device, seed=seed
+    )
     if report is not None and not report.absolute().parent.is_dir():
         raise UsageError(f"--report: no folder {str(report.absolute().parent)!r}; make it first")
     config = EvaluateConfig(device=device, seed=seed)
@@ -66,19 +75,27 @@ def evaluate(
         measured.evaluated(found, report, as_json)
 
 
-def _finetuning(
-    unlabeled: Path | None,
-    recipe: RecipeName | None,
-    checkpoint: str | None,
-    device: str,
-    seed: int,
-) -> FinetuneConfig:
-    if unlabeled is None and recipe is not None:
-        raise UsageError("--recipe is that of the fine-tune on --unlabeled DIR; give both")
+def _check_together(
+    unlabeled: Path | None, checkpoint: str | None, of_finetune: tuple[object, ...]
+) -> None:
+    if unlabeled is None and any(option is not None for option in of_finetune):
+        raise UsageError(
+            "--recipe, --updates and --margin are those of the fine-tune on --unlabeled DIR; "
+            "give that too"
+        )
     if unlabeled is not None and checkpoint is not None:
         raise UsageError(
             "a fine-tune starts from the classifier in service; leave out --checkpoint or "
             "--unlabeled"
         )
-    chosen = PaperRecipe() if recipe is RecipeName.paper else GuardedRecipe()
-    return FinetuneConfig(recipe=chosen, device=device, seed=seed)
+
+
+def _recipe(
+    name: RecipeName, updates: int | None, margin: float | None
+) -> GuardedRecipe | PaperRecipe:
+    if name is RecipeName.paper:
+        return PaperRecipe() if margin is None else PaperRecipe(margin=margin)
+    if updates is None:
+        return GuardedRecipe()
+    least = min(updates, GuardedRecipe.min_updates)
+    return GuardedRecipe(min_updates=least, max_updates=updates)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
+import torch
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
@@ -25,6 +26,8 @@ from curate.report.charts import SMALL, SQUARE, WIDE, Curve, Histogram, curve, h
 
 THUMBNAIL = 160
 """Longest side of an image in the page, in pixels."""
+LARGEST = 2.0
+"""Of the discrepancy."""
 FIGURES = {
     "auroc": ("AUROC", "↑"),
     "aupr_in": ("AUPR-In", "↑"),
@@ -128,7 +131,7 @@ def _of_kind(found: Evaluation, kind: Kind) -> list[Surprise]:
 
 def _section(found: Evaluation, group: Group) -> Section:
     subject = found.subject
-    panels = tuple(_panel(judged, group) for judged in found.networks)
+    panels = tuple(_panel(judged, group, _end(found)) for judged in found.networks)
     if not subject.figures[group].methods:
         return Section(group, panels, (), ())
     ours, strange = _sides(subject, group)
@@ -142,14 +145,23 @@ def _section(found: Evaluation, group: Group) -> Section:
     )
 
 
-def _panel(judged: Judged, group: Group) -> Panel:
+def _panel(judged: Judged, group: Group, end: float) -> Panel:
     figures = judged.figures[group]
     if not figures.methods:
         return Panel(judged, figures, None)
     ours, strange = _sides(judged, group)
     cuts = [(cut, name) for cut, name in map(_cut, figures.decisions) if cut is not None]
-    drawn = histogram(ours.discrepancy, strange.discrepancy, WIDE, (0, 2), cuts)
+    drawn = histogram(ours.discrepancy, strange.discrepancy, WIDE, (0, end), cuts)
     return Panel(judged, figures, drawn)
+
+
+def _end(found: Evaluation) -> float:
+    """Where the axis of the discrepancy ends: at 2, or near the scores where all are small."""
+    sides = [
+        side.scores.discrepancy for judged in found.networks for side in (judged.id, judged.ood)
+    ]
+    top = float(torch.cat(sides).max())
+    return LARGEST if top >= LARGEST / 4 else 1.1 * top
 
 
 def _cut(decision: Decision) -> tuple[float | None, str]:

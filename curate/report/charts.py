@@ -75,7 +75,7 @@ class Curve:
 
 WIDE = Box(46, 24, 580, 170)
 SMALL = Box(36, 12, 174, 96)
-SQUARE = Box(46, 14, 300, 300)
+SQUARE = Box(46, 28, 300, 300)
 
 
 def histogram(
