@@ -161,7 +161,7 @@ def test_every_figure_and_both_networks_are_there() -> None:
             assert f"{100 * measured.low.auroc:.1f}–{100 * measured.high.auroc:.1f}" in text
     for heading in ("Fresh images", "Inbox images", "Discrepancy, frozen network"):
         assert f">{heading}</h" in text
-    assert text.count("<td>fine-tuned</td>") == 2 * (4 + 2)
+    assert text.count('<td class="role">fine-tuned</td>') == 2 * (4 + 2)
 
 
 def test_a_group_with_one_side_alone(tmp_path: Path) -> None:

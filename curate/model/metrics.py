@@ -149,7 +149,7 @@ def _figures(id_counts: Tensor, ood_counts: Tensor) -> Tensor:
     id_above = id_images - id_below + id_counts  # at or above it
     ood_above = ood_images - ood_below + ood_counts
     pairs = (ood_counts * (id_below - id_counts / 2)).sum(1)
-    errors = 1 + (ood_below / ood_images - id_below / id_images).amin(1).clamp(max=0)
+    errors = 1 + (ood_below / ood_images - id_below / id_images).amin(1)
     figures = (
         pairs / (id_images * ood_images),
         _average_precision(id_counts, id_below, ood_below),
