@@ -130,9 +130,9 @@ def evaluate(
 def evaluate_finetuning(
     workspace: Workspace,
     folders: Mapping[Kind, Path],
-    unlabeled: Path,
     decoder: Decoder,
     config: EvaluateConfig,
+    unlabeled: Path,
     finetuning: FinetuneConfig,
     tell: Tell = lambda stage, done, total: None,
 ) -> Evaluation:

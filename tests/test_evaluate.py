@@ -89,7 +89,7 @@ def test_the_catalog_and_its_previews_stay_as_they_were(
 ) -> None:
     before, counts = contents(workspace), workspace.catalog.counts()
     evaluate(workspace, folders, decoder, CONFIG)
-    evaluate_finetuning(workspace, folders, folders["ood"], decoder, CONFIG, QUICK)
+    evaluate_finetuning(workspace, folders, decoder, CONFIG, folders["ood"], QUICK)
     assert contents(workspace) == before
     assert workspace.catalog.counts() == counts
     assert workspace.catalog.runs.latest() is None
@@ -225,7 +225,7 @@ def rehearsed(
     unlabeled = workspace.folder.parent / "unlabeled"
     shutil.copytree(folders["ood"], unlabeled)
     shutil.copytree(folders["id"] / "disc", unlabeled / "disc")
-    return evaluate_finetuning(workspace, folders, unlabeled, decoder, CONFIG, config)
+    return evaluate_finetuning(workspace, folders, decoder, CONFIG, unlabeled, config)
 
 
 def test_a_fine_tune_is_tried_beside_the_catalog(

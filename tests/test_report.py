@@ -198,7 +198,9 @@ def test_bars_by_hand() -> None:
         f"L{right - step:g} {bottom - 0.25 * unit:g}L{right:g} {bottom - 0.25 * unit:g}"
         f"L{right:g} {bottom:g}Z"
     )
-    assert f"{WIDE.left + WIDE.width / 2:g} {WIDE.top:g}" in drawn.ood_path
+    middle = left + WIDE.width / 2
+    bar = f"L{middle:g} {bottom:g}L{middle:g} {WIDE.top:g}L{middle + step:g} {WIDE.top:g}L"
+    assert bar in drawn.ood_path
     assert [tick.label for tick in drawn.x_ticks] == ["0", "0.5", "1", "1.5", "2"]
     assert [tick.label for tick in drawn.y_ticks] == ["0%", "50%", "100%"]
     assert [(cut.at, cut.label) for cut in drawn.cuts] == [(left + WIDE.width / 4, "rate")]

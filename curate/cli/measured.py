@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from curate import console
 from curate.cli.shown import Stages, plain, reasons
 from curate.console import safe
+from curate.model.metrics import FIGURES
 
 if TYPE_CHECKING:
     from curate.evaluate import Evaluation, Judged, Side, Surprise
@@ -16,14 +17,6 @@ if TYPE_CHECKING:
     from curate.model.metrics import DetectionMetrics
     from curate.model.proportion import Share
 
-FIGURES = (
-    ("auroc", "AUROC"),
-    ("aupr_in", "AUPR-In"),
-    ("aupr_out", "AUPR-Out"),
-    ("detection_error", "detection error"),
-    ("fpr95_id_positive", "FPR95, ID positive"),
-    ("fpr95_ood_positive", "FPR95, OOD positive"),
-)
 GROUPS = {
     "fresh": "fresh images",
     "inbox": "the inbox fine-tuned on",
@@ -134,7 +127,7 @@ def _images(figures: Figures) -> str:
 def _rows(figures: Figures) -> Iterator[tuple[str, ...]]:
     """A row for each figure, and one below it with the intervals."""
     methods = figures.methods.values()
-    for name, shown in FIGURES:
+    for name, shown in FIGURES.items():
         yield shown, *(_number(found.value, name) for found in methods)
         ends = (f"{_number(found.low, name)}-{_number(found.high, name)}" for found in methods)
         yield "", *ends

@@ -58,21 +58,22 @@ def evaluate(
     finetuning = FinetuneConfig(
         recipe=_recipe(recipe or RecipeName.guarded, updates, margin), device=device, seed=seed
     )
-    if report is not None and not report.absolute().parent.is_dir():
-        raise UsageError(f"--report: no folder {str(report.absolute().parent)!r}; make it first")
+    _check_report(report)
     config = EvaluateConfig(device=device, seed=seed)
+    folders: dict[Kind, Path] = {"id": id_folder, "ood": ood_folder}
     with open_workspace(catalog, create=False) as workspace, Decoder(DecodeConfig()) as decoder:
         with measured.Evaluating() as tell:
-            folders: dict[Kind, Path] = {"id": id_folder, "ood": ood_folder}
-            told = tell.advance
-            found = (
-                evaluate(workspace, folders, decoder, config, checkpoint, told)
-                if unlabeled is None
-                else evaluate_finetuning(
-                    workspace, folders, unlabeled, decoder, config, finetuning, told
-                )
-            )
+            common = (workspace, folders, decoder, config)
+            if unlabeled is None:
+                found = evaluate(*common, checkpoint, tell.advance)
+            else:
+                found = evaluate_finetuning(*common, unlabeled, finetuning, tell.advance)
         measured.evaluated(found, report, as_json)
+
+
+def _check_report(report: Path | None) -> None:
+    if report is not None and not report.absolute().parent.is_dir():
+        raise UsageError(f"--report: no folder {str(report.absolute().parent)!r}; make it first")
 
 
 def _check_together(

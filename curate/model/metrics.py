@@ -37,6 +37,17 @@ class DetectionMetrics:
     """Share of ID flagged at the first cut that flags 95 % of OOD (OpenOOD, pytorch-ood)."""
 
 
+FIGURES = {
+    "auroc": "AUROC",
+    "aupr_in": "AUPR-In",
+    "aupr_out": "AUPR-Out",
+    "detection_error": "detection error",
+    "fpr95_id_positive": "FPR95, ID positive",
+    "fpr95_ood_positive": "FPR95, OOD positive",
+}
+"""The figures' names as people write them."""
+
+
 class Interval(NamedTuple):
     """The lower and the upper ends of every figure's interval."""
 

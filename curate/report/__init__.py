@@ -19,6 +19,7 @@ from curate import __version__
 from curate.errors import StorageError
 from curate.evaluate import Evaluation, Judged, Kind, Surprise
 from curate.model.evaluation import Decision, Figures, Group
+from curate.model.metrics import FIGURES
 from curate.model.proportion import Share
 from curate.model.scores import Scores
 from curate.model.tensorfile import sync_folder, temporary_beside, write_synced
@@ -28,14 +29,7 @@ THUMBNAIL = 160
 """Longest side of an image in the page, in pixels."""
 LARGEST = 2.0
 """Of the discrepancy."""
-FIGURES = {
-    "auroc": ("AUROC", "↑"),
-    "aupr_in": ("AUPR-In", "↑"),
-    "aupr_out": ("AUPR-Out", "↑"),
-    "detection_error": ("detection error", "↓"),
-    "fpr95_id_positive": ("FPR95, ID positive", "↓"),
-    "fpr95_ood_positive": ("FPR95, OOD positive", "↓"),
-}
+LOW_IS_GOOD = ("detection_error", "fpr95_id_positive", "fpr95_ood_positive")
 METHODS = {
     "discrepancy": "discrepancy",
     "msp": "maximum softmax",
@@ -94,7 +88,9 @@ def render(found: Evaluation, shown: Callable[[Path], str]) -> str:
         found=found,
         sections=[_section(found, group) for group in found.subject.figures],
         surprises={kind: _of_kind(found, kind) for kind in ("id", "ood")},
-        figures=FIGURES,
+        figures={
+            name: (shown, "↓" if name in LOW_IS_GOOD else "↑") for name, shown in FIGURES.items()
+        },
         methods=METHODS,
         square=SQUARE,
         version=__version__,
