@@ -1,0 +1,78 @@
+"""ODIN (Liang et al., ICLR 2018) for two heads: temperature, and a small step on the input.
+
+As the paper compares with it (Section 4.1.2), the score is the mean of both heads' scores. All in
+full precision: at T = 1000 the scores of different images differ in their sixth decimal place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from curate.model.network import TwoHeadNetwork
+from curate.model.scores import in_chunks
+
+TEMPERATURE = 1000.0
+EPSILONS = tuple(step * 0.0002 for step in range(21))
+"""The 21 step sizes from 0 to 0.004 that ODIN searched, in units of pixels in [0, 1]."""
+BATCH = 200
+
+Confidence = Callable[[Tensor], Tensor]
+"""Logits of one head (B, K), float64 -> one confidence an image (B,); larger means more ID."""
+
+
+def max_softmax(logits: Tensor) -> Tensor:
+    """The largest softmax probability at T = 1000 of logits (B, K): float64 (B,)."""
+    return (logits.double() / TEMPERATURE).softmax(1).amax(1)
+
+
+def perturbed(network: TwoHeadNetwork, pixels: Tensor, epsilon: float) -> Tensor:
+    """`pixels` (B, 3, S, S) in [0, 1] moved by `epsilon` to where both heads are surer.
+
+    ODIN's Section 3: x - epsilon sign(-grad log S(x; T)), here with the mean of both heads' log S.
+    One step in pixels of [0, 1] is ODIN's step on normalised images, divided there by their
+    deviation.
+    """
+    images = pixels.detach().clone().requires_grad_()
+    with torch.enable_grad():
+        surer = torch.stack([max_softmax(logits).log() for logits in network(images)])
+        (gradient,) = torch.autograd.grad(surer.mean(0).sum(), images)
+    return images.detach() + epsilon * gradient.sign()
+
+
+def odin_scores(
+    network: TwoHeadNetwork,
+    pixels: Tensor,
+    device: torch.device,
+    epsilon: float,
+    confidence: Confidence = max_softmax,
+) -> Tensor:
+    """Scores (N,), float64 on the CPU, of uint8 images (N, 3, S, S); larger means more OOD.
+
+    Minus the mean over both heads of `confidence` on the perturbed images.
+    """
+    network.to(device).eval()
+    parts = []
+    for batch in in_chunks(pixels, BATCH):
+        moved = perturbed(network, batch.to(device) / 255, epsilon)
+        with torch.no_grad():
+            heads = [confidence(logits) for logits in network(moved)]
+        parts.append(-torch.stack(heads).mean(0).cpu())
+    return torch.cat(parts)
+
+
+def choose_epsilon(
+    network: TwoHeadNetwork,
+    id_pixels: Tensor,
+    device: torch.device,
+    epsilons: Sequence[float] = EPSILONS,
+) -> float:
+    """The step after which held-out ID images (N, 3, S, S) are surest on average.
+
+    The rule of Generalized ODIN (Hsu et al., CVPR 2020), which needs no OOD image;
+    ODIN itself chose on images of the OOD set.
+    """
+    surest = [float(odin_scores(network, id_pixels, device, step).mean()) for step in epsilons]
+    return epsilons[surest.index(min(surest))]
