@@ -5,7 +5,6 @@ A network that was trained is never trained again, and one whose training was cu
 
 from __future__ import annotations
 
-import copy
 import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -95,19 +94,19 @@ class Laboratory:
 
     def _ours(self, network: TwoHeadNetwork, case: Case) -> Detector:
         """The paper's recipe on the unlabeled images of `case`."""
-        before, tuned = self._accuracy(network), copy.deepcopy(network)
-        pool, seed = self.bench.pool(case), self.settings.seed
+        before, pool = self._accuracy(network), self.bench.pool(case)
+        seed = self.settings.seed
 
         def train(progress: Path) -> None:
             run = Run(self.bench.train, pool, seed, progress, self._on_update)
-            run_paper(tuned, recipe_of(self.settings), run)
+            run_paper(network, recipe_of(self.settings), run)
 
-        self._once(self._finetuned(case), tuned, train)
+        self._once(self._finetuned(case), network, train)
         facts = {"accuracy_before": before["accuracy"], "unlabeled_images": len(pool)}
         return Detector(
-            lambda pixels: predict(tuned, pixels, self.device).discrepancy,
-            facts | self._accuracy(tuned),
-            tuned,
+            lambda pixels: predict(network, pixels, self.device).discrepancy,
+            facts | self._accuracy(network),
+            network,
         )
 
     def _finetuned(self, case: Case) -> str:

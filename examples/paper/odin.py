@@ -28,18 +28,18 @@ def max_softmax(logits: Tensor) -> Tensor:
     return (logits.double() / TEMPERATURE).softmax(1).amax(1)
 
 
-def perturbed(network: TwoHeadNetwork, pixels: Tensor, epsilon: float) -> Tensor:
-    """`pixels` (B, 3, S, S) in [0, 1] moved by `epsilon` to where both heads are surer.
+def direction(network: TwoHeadNetwork, pixels: Tensor) -> Tensor:
+    """Signs (B, 3, S, S) of where both heads are surer of images in [0, 1].
 
-    ODIN's Section 3: x - epsilon sign(-grad log S(x; T)), here with the mean of both heads' log S.
-    One step in pixels of [0, 1] is ODIN's step on normalised images, divided there by their
+    ODIN's Section 3 moves x by -epsilon sign(-grad log S(x; T)); here log S is the mean of both
+    heads'. A step in pixels of [0, 1] is ODIN's on normalised images, divided there by their
     deviation.
     """
     images = pixels.detach().clone().requires_grad_()
     with torch.enable_grad():
         surer = torch.stack([max_softmax(logits).log() for logits in network(images)])
         (gradient,) = torch.autograd.grad(surer.mean(0).sum(), images)
-    return images.detach() + epsilon * gradient.sign()
+    return gradient.sign()
 
 
 def odin_scores(
@@ -56,10 +56,9 @@ def odin_scores(
     network.to(device).eval()
     parts = []
     for batch in in_chunks(pixels, BATCH):
-        moved = perturbed(network, batch.to(device) / 255, epsilon)
-        with torch.no_grad():
-            heads = [confidence(logits) for logits in network(moved)]
-        parts.append(-torch.stack(heads).mean(0).cpu())
+        images = batch.to(device) / 255
+        moved = images + epsilon * direction(network, images)
+        parts.append(-_mean_confidence(network, moved, confidence))
     return torch.cat(parts)
 
 
@@ -74,5 +73,17 @@ def choose_epsilon(
     The rule of Generalized ODIN (Hsu et al., CVPR 2020), which needs no OOD image;
     ODIN itself chose on images of the OOD set.
     """
-    surest = [float(odin_scores(network, id_pixels, device, step).mean()) for step in epsilons]
-    return epsilons[surest.index(min(surest))]
+    network.to(device).eval()
+    total = torch.zeros(len(epsilons), dtype=torch.float64)
+    for batch in in_chunks(id_pixels, BATCH):
+        images = batch.to(device) / 255
+        signs = direction(network, images)
+        moved = (images + epsilon * signs for epsilon in epsilons)
+        total += torch.stack([_mean_confidence(network, one, max_softmax).sum() for one in moved])
+    return epsilons[int(total.argmax())]
+
+
+def _mean_confidence(network: TwoHeadNetwork, images: Tensor, confidence: Confidence) -> Tensor:
+    with torch.no_grad():
+        heads = [confidence(logits) for logits in network(images)]
+    return torch.stack(heads).mean(0).cpu()

@@ -9,8 +9,7 @@ import torch
 from pytorch_ood.detector import ODIN
 from torch import Tensor
 
-from examples.paper import odin
-from examples.paper.odin import EPSILONS, choose_epsilon, max_softmax, odin_scores, perturbed
+from examples.paper.odin import EPSILONS, choose_epsilon, direction, max_softmax, odin_scores
 
 from .networks import MEAN, STD, pictures, tiny_network
 
@@ -25,15 +24,15 @@ def test_the_temperature_is_a_thousand() -> None:
 
 def test_the_step_goes_where_both_heads_are_surer() -> None:
     network, images = tiny_network(), pictures(3).double() / 255
-    moved = perturbed(network, images, 0.01)
+    signs = direction(network, images)
     slope = torch.zeros_like(images).flatten()
     for place in range(slope.numel()):
         tip = torch.zeros_like(slope)
         tip[place] = 1e-5
         step = tip.view_as(images)
         slope[place] = surety(network, images + step) - surety(network, images - step)
-    assert torch.allclose(moved - images, 0.01 * slope.sign().view_as(images))
-    assert surety(network, moved) > surety(network, images)
+    assert torch.equal(signs, slope.sign().view_as(images))
+    assert surety(network, images + 0.01 * signs) > surety(network, images)
 
 
 def surety(network: torch.nn.Module, images: Tensor) -> Tensor:
@@ -65,7 +64,8 @@ def test_a_step_in_pixels_is_odins_step_on_normalised_images() -> None:
 
 def test_the_score_is_the_mean_of_both_heads() -> None:
     network, pixels = tiny_network(), pictures(5)
-    one, other = network(perturbed(network, pixels / 255, 0.002))
+    images = pixels / 255
+    one, other = network(images + 0.002 * direction(network, images))
     expected = -((one / 1000).softmax(1).amax(1) + (other / 1000).softmax(1).amax(1)) / 2
     assert torch.allclose(odin_scores(network, pixels, CPU, 0.002), expected, atol=1e-12)
 
@@ -76,14 +76,13 @@ def test_parameters_collect_no_gradient() -> None:
     assert all(parameter.grad is None for parameter in network.parameters())
 
 
-def test_the_step_is_the_one_after_which_id_images_are_surest(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def peaked(_: object, pixels: Tensor, device: object, epsilon: float) -> Tensor:
-        return (epsilon - 0.0014) ** 2 - torch.ones(len(pixels))
-
-    monkeypatch.setattr(odin, "odin_scores", peaked)
-    assert choose_epsilon(tiny_network(), pictures(3), CPU) == pytest.approx(0.0014)
+def test_the_step_is_the_one_after_which_id_images_are_surest() -> None:
+    network, pixels = tiny_network(), pictures(450)
+    steps = (0.0, 0.03, 0.3, 3.0, 30.0)
+    surest = [odin_scores(network, pixels, CPU, step).mean().item() for step in steps]
+    best = surest.index(min(surest))
+    assert 0 < best < 4
+    assert choose_epsilon(network, pixels, CPU, steps) == steps[best]
 
 
 def test_odin_searched_21_steps_up_to_0_004() -> None:

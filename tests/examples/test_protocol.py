@@ -89,6 +89,8 @@ def test_the_pool_holds_what_the_case_says(bench: Bench) -> None:
     assert set(contents(everything)) == set(contents(bench.id_inbox, bench.ood_inbox["far"]))
     assert len(bench.pool(Case(3, "ours", ("far",), ("far",), 5_000, 500))) == 56 + 6
     assert len(bench.pool(Case(4, "ours", ("far", "near"), ("far", "near")))) == 100 + 100 + 60
+    other = bench.pool(Case(4, "ours", ("near",), ("far",)))
+    assert set(contents(other)) == set(contents(bench.id_inbox, bench.ood_inbox["near"]))
 
 
 def test_the_tested_ood_need_not_be_in_the_pool(bench: Bench) -> None:

@@ -89,6 +89,10 @@ def test_table_2_with_every_method(
     line = next(text for text in printed.split("\n") if "| TINr | ours | as in the paper" in text)
     assert f"| {share} / 99.6 |" in line
     assert printed.count("| fresh |") == 14
+    fresh = f"{100 * one['fresh']['aupr_out']:.1f}"
+    line = next(text for text in printed.split("\n") if "| TINr | ours | fresh |" in text)
+    assert line.endswith(f"| {fresh} |")
+    assert one["fresh"] != one["as_in_paper"]
     assert not list(tmp_path.glob("*.progress"))
 
 
@@ -124,6 +128,7 @@ def test_table_3_varies_the_unlabeled_images(
     assert amounts[5000, 2000] == 22 + 9
     assert amounts[9000, 500] == 40 + 2
     assert {row["images"]["ood_tested"] for row in found.values()} == {40}
+    assert len(list(tmp_path.glob("finetuned-*.safetensors"))) == 8
     printed = capsys.readouterr().out
     one = next(r for r in found.values() if r["ood_of_9000"] == 500)["as_in_paper"]
     error, ours = 100 * one["detection_error"], one["id_discrepancy"]
