@@ -25,7 +25,7 @@ from curate.model.progress import load_progress, save_progress
 from curate.model.sampling import Stream, step_generator
 from curate.model.split import LabeledSplit
 from curate.recipes.pretraining import learning_rate
-from examples.paper.odin import TEMPERATURE, odin_scores
+from examples.paper.odin import heated, odin_scores
 
 CLASSIFIERS = 5
 MARGIN, BETA = 0.4, 0.2
@@ -108,7 +108,7 @@ def train_fold(network: TwoHeadNetwork, data: Fold, config: TrainConfig, progres
 
 def confidence(logits: Tensor) -> Tensor:
     """Largest softmax probability minus entropy at T = 1000, of logits (B, K): (B,)."""
-    log_p = (logits.double() / TEMPERATURE).log_softmax(1)
+    log_p = heated(logits).log_softmax(1)
     p = log_p.exp()
     return p.amax(1) + (p * log_p).sum(1)
 

@@ -25,7 +25,12 @@ Confidence = Callable[[Tensor], Tensor]
 
 def max_softmax(logits: Tensor) -> Tensor:
     """The largest softmax probability at T = 1000 of logits (B, K): float64 (B,)."""
-    return (logits.double() / TEMPERATURE).softmax(1).amax(1)
+    return heated(logits).softmax(1).amax(1)
+
+
+def heated(logits: Tensor) -> Tensor:
+    """Logits divided by the temperature, float64 on the CPU: MPS knows no such numbers."""
+    return logits.cpu().double() / TEMPERATURE
 
 
 def direction(network: TwoHeadNetwork, pixels: Tensor) -> Tensor:
@@ -86,4 +91,4 @@ def choose_epsilon(
 def _mean_confidence(network: TwoHeadNetwork, images: Tensor, confidence: Confidence) -> Tensor:
     with torch.no_grad():
         heads = [confidence(logits) for logits in network(images)]
-    return torch.stack(heads).mean(0).cpu()
+    return torch.stack(heads).mean(0)
