@@ -71,17 +71,22 @@ def make_row(case: Case, laboratory: Laboratory) -> Row:
 
 def paper_figures(case: Case, settings: Settings) -> dict[str, float]:
     """What the paper has for this row in percent, nats for the discrepancies; maybe nothing."""
-    if case.table == 3:
-        return published.amounts()[case.id_of_9000, case.ood_of_9000]
     pool, tested = "+".join(case.pool), "+".join(case.tested)
+    if case.table in (3, 4) and settings.id_name != published.ABLATION_ID:
+        return {}
+    if case.table == 3:
+        known = published.amounts() if tested == published.TABLE_3_OOD else {}
+        return known.get((case.id_of_9000, case.ood_of_9000), {})
     if case.table == 4:
         return published.selections().get((pool, tested), {})
-    return published.detection(paper_network(settings), settings.id_name, tested, case.method)
+    network = paper_network(case, settings)
+    return published.detection(network, settings.id_name, tested, case.method)
 
 
-def paper_network(settings: Settings) -> str:
-    """Whose figures stand beside ours: a network that the paper has not is set beside DenseNet."""
-    return settings.backbone if settings.backbone == "wrn-28-10" else "densenet-bc-100-12"
+def paper_network(case: Case, settings: Settings) -> str:
+    """Whose figures stand beside ours: DenseNet's, unless Table 2 has the network itself."""
+    wide = case.table == 2 and settings.backbone == "wrn-28-10"
+    return settings.backbone if wide else "densenet-bc-100-12"
 
 
 def _described(case: Case, laboratory: Laboratory) -> Row:
@@ -95,7 +100,7 @@ def _described(case: Case, laboratory: Laboratory) -> Row:
         "images": _amounts(laboratory.bench, case),
         "versions": _versions(),
         "device": _device_name(laboratory.device),
-        "paper_network": paper_network(settings),
+        "paper_network": paper_network(case, settings),
         "paper": paper_figures(case, settings),
     }
 

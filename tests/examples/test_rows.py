@@ -12,7 +12,7 @@ import torch
 from curate.model.split import LabeledSplit
 from examples.paper.methods import Detector, Laboratory
 from examples.paper.protocol import Bench, Case, Settings
-from examples.paper.rows import make_row, paper_figures, path_of, read_row
+from examples.paper.rows import make_row, paper_figures, paper_network, path_of, read_row
 
 from .networks import tiny_network
 from .test_protocol import SETTINGS
@@ -105,4 +105,10 @@ def test_the_papers_figure_beside_it() -> None:
     assert paper_figures(CASE, replace(named, backbone="small-resnet"))["auroc"] == 99.6
     assert paper_figures(replace(CASE, tested=("SVHN",)), named) == {}
     amounts = Case(3, "ours", ("TINc",), ("TINc",), 9_000, 500)
-    assert paper_figures(amounts, named)["detection_error"] == 3.8
+    hundred = replace(named, id_name="cifar100")
+    assert paper_figures(amounts, hundred)["detection_error"] == 3.8
+    assert paper_figures(amounts, named) == {}
+    assert paper_figures(replace(amounts, tested=("TINr",)), hundred) == {}
+    assert paper_figures(Case(4, "ours", ("TINc",), ("LSUNc",)), named) == {}
+    assert paper_network(amounts, hundred) == "densenet-bc-100-12"
+    assert paper_network(CASE, hundred) == "wrn-28-10"

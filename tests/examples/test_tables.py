@@ -117,7 +117,8 @@ def test_a_row_that_exists_is_not_made_again(
 def test_table_3_varies_the_unlabeled_images(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tables.main(arguments(data, tmp_path, "--table", "3"))
+    named = f"cifar100=sheets:{data / 'cifar10'}"
+    tables.main(arguments(data, tmp_path, "--table", "3", "--id", named))
     found = rows(tmp_path)
     amounts = {
         (row["id_of_9000"], row["ood_of_9000"]): row["images"]["unlabeled"]
@@ -138,7 +139,8 @@ def test_table_3_varies_the_unlabeled_images(
 def test_table_4_tests_on_another_set(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    call = arguments(data, tmp_path, "--table", "4")
+    named = f"cifar100=sheets:{data / 'cifar10'}"
+    call = arguments(data, tmp_path, "--table", "4", "--id", named)
     tables.main([text.replace("TINr=", "LSUNc=") for text in call])
     printed = capsys.readouterr().out
     assert "| TINc+LSUNc | TINc+LSUNc |" in printed
