@@ -21,18 +21,10 @@ from curate.model.loss import discrepancy
 from curate.model.network import TwoHeadNetwork
 from curate.model.scores import in_chunks
 from curate.model.split import accuracy, feature_bank
-from curate.model.tensorfile import (
-    NotTensorsError,
-    pack,
-    sync_folder,
-    take_state,
-    temporary_beside,
-    unpack,
-    write_synced,
-)
 from curate.recipes.pretraining import pretrain
 from curate.recipes.runs import Run, Update, run_paper
 from examples.paper import eloc
+from examples.paper.keeping import once
 from examples.paper.odin import choose_epsilon, odin_scores
 from examples.paper.protocol import Bench, Case, Settings
 
@@ -101,7 +93,7 @@ class Laboratory:
             run = Run(self.bench.train, pool, seed, progress, self._on_update)
             run_paper(network, recipe_of(self.settings), run)
 
-        self._once(self._finetuned(case), network, train)
+        once(self.work, self._finetuned(case), network, train)
         facts = {"accuracy_before": before["accuracy"], "unlabeled_images": len(pool)}
         return Detector(
             lambda pixels: predict(network, pixels, self.device).discrepancy,
@@ -138,7 +130,7 @@ class Laboratory:
             eloc.train_fold(network, data, config, progress)
 
         key = _key("eloc", _without_oods(self.settings), config, number)
-        return self._once(key, network, train)
+        return once(self.work, key, network, train)
 
     def _eloc_config(self) -> TrainConfig:
         return _train_config(self.settings, eloc.EPOCHS)
@@ -159,26 +151,12 @@ class Laboratory:
                 lambda e: self.say(f"epoch {e.number}/{e.total}: accuracy {e.accuracy:.1%}"),
             )
 
-        return self._once(_key("pretrained", _without_oods(settings), config), network, train)
+        return once(self.work, _key("pretrained", _without_oods(settings), config), network, train)
 
     def _fresh_network(self, classes: int, seed: int) -> TwoHeadNetwork:
         torch.manual_seed(seed)
         network = build_network(self.settings.backbone, None, classes, self.settings.size)
         return network.to(self.device).to(memory_format=memory_format(self.device))
-
-    def _once(
-        self, key: str, network: TwoHeadNetwork, train: Callable[[Path], None]
-    ) -> TwoHeadNetwork:
-        """`network` as it was kept under `key`, or trained now, resuming, and kept."""
-        kept = self.work / f"{key}.safetensors"
-        try:
-            take_state(network, unpack(kept.read_bytes()))
-        except (OSError, NotTensorsError):
-            progress = self.work / f"{key}.progress"
-            train(progress)
-            write_whole(kept, pack(network.state_dict(), {}))
-            progress.unlink(missing_ok=True)
-        return network
 
     def _accuracy(self, network: TwoHeadNetwork) -> Facts:
         """Share of the held-out ID images whose class the network names."""
@@ -222,14 +200,6 @@ def mean_discrepancy(network: TwoHeadNetwork, pixels: Tensor, device: torch.devi
     with torch.inference_mode():
         parts = [discrepancy(*network(batch.to(device))).cpu() for batch in in_chunks(pixels, 256)]
     return float(torch.cat(parts).mean())
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that is there whole or not at all."""
-    temporary = temporary_beside(path)
-    write_synced(temporary, content)
-    temporary.replace(path)
-    sync_folder(path.parent)
 
 
 def _without_oods(settings: Settings) -> dict[str, object]:

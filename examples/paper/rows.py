@@ -18,13 +18,13 @@ from curate import __version__
 from curate.model.metrics import detection_metrics
 from curate.recipes.runs import Diverged
 from examples.paper import published
+from examples.paper.keeping import write_whole
 from examples.paper.methods import (
     Detector,
     Laboratory,
     mean_discrepancy,
     pretraining,
     recipe_of,
-    write_whole,
 )
 from examples.paper.protocol import Bench, Case, Settings, settings_of
 

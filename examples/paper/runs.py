@@ -1,0 +1,176 @@
+"""One run: pre-train (once a seed), fine-tune as the program does, measure, write a JSON file."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from curate.config import FinetuneConfig, GuardedRecipe, PaperRecipe, TrainConfig
+from curate.model.backbones import build_network
+from curate.model.calibration import p_values
+from curate.model.device import memory_format
+from curate.model.inference import predict
+from curate.model.metrics import auroc
+from curate.model.network import TwoHeadNetwork
+from curate.model.scores import METHODS, tag_score
+from curate.model.split import accuracy, feature_bank
+from curate.recipes.attempt import (
+    Attempt,
+    Materials,
+    Opinion,
+    Tuned,
+    attempt,
+    canary_count,
+    look,
+    tune,
+    weigh,
+)
+from curate.recipes.pretraining import pretrain
+from examples.paper.inboxes import Inbox, Labeled, Plan, Sets, Setting, inbox_of, labeled_of
+from examples.paper.keeping import once, write_whole
+
+Row = dict[str, Any]
+RECIPES = ("frozen", "control", "paper", "guarded")
+NO_PUSH = -1e9
+"""A reach so far below zero that the discrepancy is never pushed: the control."""
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """What every run works with."""
+
+    plan: Plan
+    sets: Sets
+    work: Path
+    device: torch.device
+
+    def make(self, setting: Setting) -> Row:
+        """Run, measure, and write the row."""
+        began = time.monotonic()
+        labeled = labeled_of(self.sets, self.plan, setting.seed)
+        inbox = inbox_of(self.sets, self.plan, setting)
+        materials = self._materials(labeled, inbox, setting)
+        progress = self.work / f"{setting.file(self.plan)}.progress"
+        came = _run(materials, setting, progress)
+        frozen = look(materials.network, materials.bank, materials, combine=True)
+        kept = came.tuned or Tuned(materials.network, materials.bank, frozen)
+        row = {
+            **asdict(self.plan),
+            **asdict(setting),
+            "ood": self.plan.ood_name,
+            "outcome": "skipped" if came.skipped else "rejected" if came.objection else "promoted",
+            "reason": came.objection or "",
+            "figures": dict(came.figures),
+            "accuracy": accuracy(kept.network, materials.validation, self.device),
+            "seconds": round(time.monotonic() - began, 1),
+            "torch": torch.__version__,
+            "device": str(self.device),
+        } | self._measured(kept, inbox, came.tuned is not None, setting.recipe)
+        path = self.work / setting.file(self.plan)
+        write_whole(path, (json.dumps(row, indent=1) + "\n").encode())
+        return row
+
+    def _materials(self, labeled: Labeled, inbox: Inbox, setting: Setting) -> Materials:
+        network = self._pretrained(labeled, setting.seed)
+        pixels = torch.cat([inbox.id, inbox.ood])
+        canaries = canary_count(len(labeled.calibration), len(pixels), self.plan.rate)
+        return Materials(
+            network=network,
+            bank=feature_bank(network, labeled.train, self.device, setting.seed),
+            train=labeled.train,
+            validation=labeled.validation,
+            canaries=labeled.calibration.part(slice(canaries)),
+            held_out=labeled.calibration.part(slice(canaries, None)),
+            inbox=pixels[torch.randperm(len(pixels), generator=torch.Generator().manual_seed(0))],
+            device=self.device,
+            rate=self.plan.rate,
+        )
+
+    def _pretrained(self, labeled: Labeled, seed: int) -> TwoHeadNetwork:
+        plan = self.plan
+        size = labeled.train.pixels.shape[-1]
+        config = TrainConfig(backbone=plan.backbone, epochs=plan.epochs, image_size=size, seed=seed)
+        torch.manual_seed(seed)
+        classes = int(labeled.train.labels.max()) + 1
+        network = build_network(plan.backbone, None, classes, size)
+        network.to(self.device).to(memory_format=memory_format(self.device))
+
+        def train(progress: Path) -> None:
+            pretrain(network, labeled.train, labeled.validation, config, progress)
+
+        key = f"{plan.backbone}-{plan.epochs}epochs-{plan.train}images-seed{seed}"
+        return once(self.work, key, network, train)
+
+    def _measured(self, kept: Tuned, inbox: Inbox, is_tuned: bool, recipe: str) -> Row:
+        """Figures of the fresh images, and of the inbox's where both kinds are in it.
+
+        As in the program: the guarded recipe's inbox is read against the canaries, its later
+        arrivals against the images held out; a network that had no canaries against all.
+        """
+        opinion = kept.opinion
+        apart = is_tuned and recipe in ("control", "guarded")
+        held_out = opinion.held_out if apart else opinion.calibration
+        canaries = opinion.canaries if apart else opinion.calibration
+        row = {"fresh": self._figures(kept, inbox.fresh_id, inbox.fresh_ood, held_out)}
+        if len(inbox.id):
+            row["inbox_images"] = self._figures(kept, inbox.id, inbox.ood, canaries)
+        return row
+
+    def _figures(
+        self, kept: Tuned, ours: torch.Tensor, strange: torch.Tensor, calibration: torch.Tensor
+    ) -> Row:
+        sides = [
+            predict(kept.network, part, self.device, bank=kept.bank)
+            for part in (ours, strange)
+            if len(part)
+        ]
+        tags = [tag_score(side, kept.opinion.standard) for side in sides]
+        flagged = [
+            float((p_values(tag, calibration) <= self.plan.rate).float().mean()) for tag in tags
+        ]
+        if len(sides) == 1:
+            return {"alarms": flagged[0]}
+        methods = {name: auroc(*(getattr(side, name) for side in sides)) for name in METHODS}
+        return {"alarms": flagged[0], "recall": flagged[1], "score": auroc(*tags)} | methods
+
+
+def _run(materials: Materials, setting: Setting, progress: Path) -> Attempt:
+    if setting.recipe == "frozen":
+        return Attempt(None, "not fine-tuned", skipped=True)
+    config = _config(setting, len(materials.train))
+    if setting.recipe != "control":
+        return attempt(materials, config, progress)
+    frozen: Opinion = look(materials.network, materials.bank, materials, combine=True)
+    network = copy.deepcopy(materials.network)
+    updates = tune(network, materials, frozen, max(setting.share, 0.1), config, progress)
+    progress.unlink(missing_ok=True)
+    tuned, _, figures = weigh(network, materials, frozen, config)
+    return Attempt(tuned, None, False, figures | {"updates": updates})
+
+
+def _config(setting: Setting, images: int) -> FinetuneConfig:
+    if setting.recipe == "paper":
+        recipe = PaperRecipe()
+        if setting.updates:
+            an_epoch = math.ceil(images / recipe.batch_size)
+            recipe = replace(recipe, epochs=max(1, round(setting.updates / an_epoch)))
+        return FinetuneConfig(recipe=recipe, seed=setting.seed)
+    guarded = GuardedRecipe()
+    if setting.updates:
+        most = setting.updates
+        guarded = replace(guarded, min_updates=min(most, guarded.min_updates), max_updates=most)
+    if setting.recipe == "control":
+        guarded = replace(guarded, reach=NO_PUSH)
+    return FinetuneConfig(recipe=guarded, seed=setting.seed)
+
+
+def read_rows(work: Path) -> list[Row]:
+    """Every run in the folder."""
+    return [json.loads(path.read_text()) for path in sorted(work.glob("*-seed*.json"))]
