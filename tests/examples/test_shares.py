@@ -1,0 +1,151 @@
+"""Inboxes of chosen shares on generated pictures: drawn apart, run once, read as a table."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from curate.errors import UsageError
+from examples.paper import shares
+from examples.paper.datasets import Spec
+from examples.paper.inboxes import Plan, Setting, inbox_of, jpeg_control, labeled_of, read_sets
+from examples.paper.shares_table import table
+
+from .pictures import coloured, write_labeled, write_sheet
+
+CLASSES = 4
+SIZES = ("--train", "60", "--validation", "20", "--calibration", "60", "--inbox", "40")
+PLAN = Plan("id", "far", "ood", "small-resnet", 2, 60, 20, 60, 40, 15, 0.05)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four classes of 160 and 100 pictures, and as many of another colour."""
+    folder = tmp_path_factory.mktemp("data")
+    write_labeled(folder / "id", "train", [n % CLASSES for n in range(160)], seed=1)
+    write_labeled(folder / "id", "test", [n % CLASSES for n in range(100)], seed=2)
+    write_sheet(folder / "ood" / "far-00.webp", coloured([CLASSES + 1] * 80, seed=3))
+    return folder
+
+
+def spec(data: Path, name: str, part: str | None = None) -> Spec:
+    return Spec("sheets", data / name, part)
+
+
+def names(pixels: torch.Tensor) -> set[bytes]:
+    return {image.numpy().tobytes() for image in pixels}
+
+
+def call(data: Path, work: Path, *more: str) -> list[str]:
+    ood = f"far=sheets:{data / 'ood'}#far"
+    start = ["--id", f"sheets:{data / 'id'}", "--ood", ood, "--work", str(work), *SIZES]
+    return [*start, "--fresh", "15", "--epochs", "2", "--updates", "3", "--device", "cpu", *more]
+
+
+def runs(work: Path) -> dict[str, dict[str, Any]]:
+    return {file.name: json.loads(file.read_text()) for file in work.glob("*.json")}
+
+
+def test_nothing_is_drawn_twice(data: Path) -> None:
+    sets = read_sets(spec(data, "id"), spec(data, "ood", "far"))
+    labeled = labeled_of(sets, PLAN, 0)
+    splits = [names(part.pixels) for part in (labeled.train, labeled.validation)]
+    splits.append(names(labeled.calibration.pixels))
+    assert [len(split) for split in splits] == [60, 20, 60]
+    assert len(set.union(*splits)) == 140
+    inbox = inbox_of(sets, PLAN, Setting(0, 0.25, "guarded", None))
+    parts = [names(part) for part in (inbox.id, inbox.ood, inbox.fresh_id, inbox.fresh_ood)]
+    assert [len(part) for part in parts] == [30, 10, 15, 15]
+    assert len(set.union(*parts)) == 70
+
+
+def test_fresh_images_are_the_same_at_every_share_and_other_for_another_seed(data: Path) -> None:
+    sets = read_sets(spec(data, "id"), spec(data, "ood", "far"))
+    low, high, other = (
+        inbox_of(sets, PLAN, Setting(seed, share, "guarded", None))
+        for seed, share in ((0, 0.1), (0, 0.9), (1, 0.9))
+    )
+    assert torch.equal(low.fresh_id, high.fresh_id)
+    assert names(low.ood) < names(high.ood)
+    assert names(high.fresh_id) != names(other.fresh_id)
+
+
+def test_a_growing_inbox_keeps_what_had_arrived(data: Path) -> None:
+    sets = read_sets(spec(data, "id"), spec(data, "ood", "far"))
+    half, whole = (
+        inbox_of(sets, PLAN, Setting(0, 0.5, "guarded", None, part)) for part in (0.5, 1.0)
+    )
+    assert (len(half.id), len(half.ood)) == (10, 10)
+    assert names(half.id) < names(whole.id)
+
+
+def test_more_images_than_there_are_is_an_error(data: Path) -> None:
+    sets = read_sets(spec(data, "id"), spec(data, "ood", "far"))
+    with pytest.raises(UsageError, match="95 images are needed of a set that has 80"):
+        inbox_of(sets, Plan(**{**vars(PLAN), "inbox": 80}), Setting(0, 1.0, "guarded", None))
+
+
+def test_the_jpeg_control_differs_in_compression_alone(data: Path) -> None:
+    plain = read_sets(spec(data, "id"), spec(data, "ood", "far")).test.pixels
+    sets = jpeg_control(spec(data, "id"), 75)
+    assert torch.equal(sets.test.pixels, plain[:50])
+    change = (sets.ood.pixels.int() - plain[50:].int()).abs().float().mean()
+    assert 0 < float(change) < 25
+
+
+def test_each_recipe_is_run_once_and_measured(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seeds = ("--seeds", "0", "--shares", "0", "0.5")
+    assert shares.main(call(data, tmp_path, *seeds)) == 0
+    first, printed = runs(tmp_path), capsys.readouterr().out
+    assert {(row["share"], row["recipe"]) for row in first.values()} == {
+        (share, recipe) for share in (0, 0.5) for recipe in shares.RECIPES
+    }
+    for row in first.values():
+        assert set(row["fresh"]) == {*METHODS, "score", "alarms", "recall"}
+        assert ("recall" in row["inbox_images"]) == (row["share"] > 0)
+        assert row["outcome"] == {"frozen": "skipped"}.get(row["recipe"], row["outcome"])
+    assert printed.count("\n") == 4
+    assert not list(tmp_path.glob("*.progress"))
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    assert shares.main(call(data, tmp_path, *seeds)) == 0
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
+    assert capsys.readouterr().out == printed
+
+
+METHODS = ("discrepancy", "msp", "energy", "knn")
+
+
+def test_the_table_by_hand() -> None:
+    figures = dict.fromkeys(METHODS, 0.5)
+    made = [
+        {
+            "ood": "far",
+            "share": 0.1,
+            "part": 1.0,
+            "seed": seed,
+            "recipe": recipe,
+            "outcome": outcome,
+            "fresh": figures
+            | {"score": auroc, "recall": 0.25, "alarms": 0.05, "energy": 0.75 + seed / 10},
+        }
+        for seed, recipe, outcome, auroc in (
+            (0, "frozen", "skipped", 0.6),
+            (1, "frozen", "skipped", 0.7),
+            (0, "guarded", "promoted", 0.8),
+            (1, "guarded", "rejected", 0.7),
+        )
+    ]
+    cells = [cell.strip() for cell in table(made).splitlines()[2].strip("| ").split("|")]
+    assert cells[:8] == ["far", "10.0%", "100%", "2", "65.0", "", "", "75.0"]
+    assert cells[-2:] == ["energy 80.0", "1 promoted, 1 rejected"]
+
+
+def test_a_missing_folder_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert shares.main(call(tmp_path / "no", tmp_path / "work")) == 2
+    assert capsys.readouterr().err.startswith("error: ")
