@@ -57,7 +57,7 @@ def score_logits(logits_1: Tensor, logits_2: Tensor, knn: Tensor | None = None) 
 
 
 def standard_of(scores: Scores) -> Standard:
-    """The standard that `combined` measures against, from scores of ID images."""
+    """The standard that `combined` measures against, from scores of ID images with neighbours."""
     columns = {name: _spread_out(scores, name).double() for name in COMBINED}
     return {
         name: (float(column.mean()), max(float(column.std(correction=0)), _LEAST))
@@ -69,7 +69,8 @@ def combined(scores: Scores, standard: Standard) -> Tensor:
     """Mean over the methods of how many standard deviations each lies above ID images: (N,).
 
     The discrepancy enters by its logarithm, since ID images crowd at zero. No method is the best
-    on every inbox; their mean is never far from it.
+    on every inbox; their mean is never far from it. Raises ValueError for scores that were made
+    without a feature bank.
     """
     columns = [
         (_spread_out(scores, name) - mean) / deviation
@@ -85,6 +86,9 @@ def tag_score(scores: Scores, standard: Standard) -> Tensor:
 
 def _spread_out(scores: Scores, name: str) -> Tensor:
     column: Tensor = getattr(scores, name)
+    # A network that has gone to NaN altogether is for the guard to refuse.
+    if name == "knn" and (column.isnan() & ~scores.energy.isnan()).any():
+        raise ValueError("the nearest neighbours are missing: predict with the feature bank")
     return (column + _LEAST).log() if name == "discrepancy" else column
 
 

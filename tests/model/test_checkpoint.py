@@ -20,12 +20,12 @@ from safetensors.torch import load_file
 from safetensors.torch import save as serialise
 from torch import Tensor
 
-from curate.errors import CheckpointRefused, StorageError
-from curate.model import tensorfile
+from curate.errors import CheckpointRefused
 from curate.model.backbones import build_backbone
 from curate.model.checkpoint import Checkpoint, Draft, load, read_manifest, save
 from curate.model.inference import predict
 from curate.model.network import TwoHeadNetwork
+from curate.model.scores import combined
 
 CREATED = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
 BANK = torch.arange(12.0).view(4, 3)
@@ -38,6 +38,7 @@ DRAFT = Draft(
     snapshot="b" * 64,
     recipe="guarded",
     calibration={"held_out": (0.1, 1 / 3, 0.7), "canary": (0.2,)},
+    standard={"discrepancy": (-4.5, 1 / 3), "energy": (-7.25, 2.0), "knn": (0.5, 0.1)},
     pool=frozenset({"c" * 64, "d" * 64}),
     figures={"accuracy": 0.91, "reason": None},
 )
@@ -87,6 +88,20 @@ def test_what_is_saved_comes_back(
     cpu = torch.device("cpu")
     here, there = predict(tiny, pixels, cpu, bank=BANK), predict(network, pixels, cpu, bank=bank)
     assert all(torch.equal(asdict(here)[name], asdict(there)[name]) for name in asdict(here))
+
+
+def test_a_checkpoint_tags_as_it_did_before_it_was_saved(
+    tmp_path: Path, tiny: TwoHeadNetwork, pixels: Tensor, made: Checkpoint
+) -> None:
+    found = predict(tiny, pixels, torch.device("cpu"), bank=BANK)
+    for read in (read_manifest(tmp_path / made.id), load(tmp_path / made.id)[0]):
+        assert read.standard == DRAFT.standard
+        assert torch.equal(read.score(found), combined(found, DRAFT.standard))
+    plain = save(tmp_path, tiny, BANK, replace(DRAFT, standard={}), CREATED)
+    assert plain.id != made.id
+    read = read_manifest(tmp_path / plain.id)
+    assert read.standard == {}
+    assert torch.equal(read.score(found), found.discrepancy)
 
 
 def test_the_id_is_the_hash_of_the_weights_and_covers_the_manifest(
@@ -244,58 +259,9 @@ def test_right_hashes_do_not_help_a_wrong_manifest(tmp_path: Path, made: Checkpo
         r"where \(4, 1280\)": lambda f: f.update(backbone="mnasnet0_5"),
         "format 99, this curate knows 1": lambda f: f.update(format=99),
         "cannot be read": lambda f: f.pop("calibration"),
+        "cannot be read .*'standard'": lambda f: f.pop("standard"),
         "cannot be read .*unexpected": lambda f: f.update(surprise=1),
     }
     for reason, change in changes.items():
         with pytest.raises(CheckpointRefused, match=reason):
             load(forged(tmp_path, made, change_facts=change))
-
-
-def test_a_failed_save_leaves_nothing_and_says_where(
-    tmp_path: Path, tiny: TwoHeadNetwork, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(descriptor: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(StorageError, match="No space left on device") as caught:
-        save(tmp_path, tiny, BANK, DRAFT, CREATED)
-    assert caught.value.exit_code == 6
-    assert os.listdir(tmp_path) == []
-
-
-def test_files_and_folder_are_on_the_disk_before_the_name_is(
-    tmp_path: Path, tiny: TwoHeadNetwork, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    steps: list[str] = []
-    synced, renamed = os.fsync, Path.rename
-
-    def fsync(descriptor: int) -> None:
-        name = Path(os.readlink(f"/proc/self/fd/{descriptor}")).name
-        steps.append("temporary" if ".tmp-" in name else name)
-        synced(descriptor)
-
-    def rename(path: Path, target: Path) -> Path:
-        steps.append("rename")
-        assert path.name.startswith(f"{target.name}.tmp-")
-        assert f"-{os.getpid()}-" in path.name
-        return renamed(path, target)
-
-    monkeypatch.setattr(os, "fsync", fsync)
-    monkeypatch.setattr(Path, "rename", rename)
-    save(tmp_path, tiny, BANK, DRAFT, CREATED)
-    assert steps == [
-        "model.safetensors",
-        "checkpoint.json",
-        "temporary",
-        "rename",
-        tmp_path.name,
-    ]
-
-
-def test_a_header_is_never_read_further_than_the_format_allows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tensorfile, "HEADER_LIMIT", 16)
-    (tmp_path / "x").write_bytes(b"\xff" * 8 + b"a" * 100)
-    assert tensorfile.header_bytes(tmp_path / "x") == b"\xff" * 8 + b"a" * 16

@@ -8,9 +8,32 @@ import pytest
 import torch
 
 from curate.model.metrics import auroc
-from curate.model.scores import joined, knn_distance, score_logits
+from curate.model.scores import (
+    Scores,
+    combined,
+    joined,
+    knn_distance,
+    score_logits,
+    standard_of,
+    tag_score,
+)
 
 LN3 = math.log(3.0)
+LEAST = 1e-6
+"""Added to a discrepancy before its logarithm, and the smallest deviation."""
+
+
+def known(discrepancy: list[float], energy: list[float], knn: list[float]) -> Scores:
+    """Images by the three scores that are combined; the others must not matter."""
+    count = len(energy)
+    return Scores(
+        discrepancy=torch.tensor(discrepancy),
+        msp=torch.full((count,), torch.nan),
+        energy=torch.tensor(energy),
+        knn=torch.tensor(knn),
+        label=torch.zeros(count, dtype=torch.int64),
+        confidence=torch.full((count,), torch.nan),
+    )
 
 
 def test_scores_of_one_image_by_hand() -> None:
@@ -46,6 +69,64 @@ def test_half_precision_logits_are_scored_in_single() -> None:
     assert scores.discrepancy.dtype == torch.float32
     exact = score_logits(one.float(), -one.float())
     assert scores.discrepancy.item() == exact.discrepancy.item()
+
+
+# The logarithms of the discrepancies are 0 and -2, their mean -1, their deviation 1.
+KNOWN = known([1 - LEAST, math.exp(-2) - LEAST], energy=[-3.0, -7.0], knn=[0.25, 0.75])
+STANDARD = {"discrepancy": (-1.0, 1.0), "energy": (-5.0, 2.0), "knn": (0.5, 0.25)}
+
+
+def test_the_standard_of_two_images_by_hand() -> None:
+    found = standard_of(KNOWN)
+    assert list(found) == ["discrepancy", "energy", "knn"]
+    for name, pair in STANDARD.items():
+        assert found[name] == pytest.approx(pair, abs=1e-6)
+
+
+def test_the_combined_score_by_hand() -> None:
+    # (0 - -1) / 1 = 1, (-1 - -5) / 2 = 2, (1.25 - 0.5) / 0.25 = 3; a discrepancy of 0 is log 1e-6.
+    images = known([1 - LEAST, 0.0], energy=[-1.0, -5.0], knn=[1.25, 0.5])
+    expected = [(1 + 2 + 3) / 3, (math.log(LEAST) + 1) / 3]
+    assert combined(images, STANDARD).tolist() == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_reference_itself_has_mean_zero() -> None:
+    generator = torch.Generator().manual_seed(0)
+    columns = torch.rand(3, 400, generator=generator) * torch.tensor([[2.0], [30.0], [0.1]])
+    reference = known(*columns.tolist())
+    found = combined(reference, standard_of(reference))
+    assert float(found.double().mean()) == pytest.approx(0, abs=1e-5)
+    # Three independent columns of deviation 1 have a mean of deviation 1 / sqrt(3), or nearly so.
+    assert float(found.std()) == pytest.approx(1 / math.sqrt(3), abs=0.05)
+
+
+def test_a_score_that_is_the_same_for_all_has_the_least_deviation() -> None:
+    reference = known([0.5, 0.5], energy=[-0.1, -0.1], knn=[0.3, 0.3])
+    standard = standard_of(reference)
+    assert [deviation for _, deviation in standard.values()] == [LEAST] * 3
+    assert combined(reference, standard).tolist() == pytest.approx([0, 0], abs=0.05)
+    above = known([0.5], energy=[-0.1], knn=[0.3 + 3e-5])
+    assert combined(above, standard).item() == pytest.approx(10, abs=0.1)
+
+
+def test_images_are_tagged_by_the_discrepancy_where_there_is_no_standard() -> None:
+    alone = known([0.5, 1.5], energy=[0.0, 0.0], knn=[math.nan, math.nan])
+    assert tag_score(alone, {}).tolist() == [0.5, 1.5]
+    assert torch.equal(tag_score(KNOWN, STANDARD), combined(KNOWN, STANDARD))
+
+
+def test_missing_neighbours_are_not_averaged_away() -> None:
+    for knn in ([0.1, math.nan], [math.nan, math.nan]):
+        images = known([0.1, 0.2], energy=[-1.0, -2.0], knn=knn)
+        with pytest.raises(ValueError, match="predict with the feature bank"):
+            combined(images, STANDARD)
+        with pytest.raises(ValueError, match="predict with the feature bank"):
+            standard_of(images)
+
+
+def test_a_network_gone_to_nan_has_a_score_that_is_no_number() -> None:
+    images = known([math.nan], energy=[math.nan], knn=[math.nan])
+    assert combined(images, STANDARD).isnan().all()
 
 
 def test_batches_are_joined_in_order() -> None:
