@@ -37,6 +37,7 @@ PREVIEWS = "evaluated.db"
 Tell = Callable[[str, int, int], None]
 Kind = Literal["id", "ood"]
 Role = Literal["frozen", "fine-tuned"]
+_Loaded = tuple[Checkpoint, TwoHeadNetwork, torch.Tensor]
 KINDS: tuple[Kind, Kind] = ("id", "ood")
 
 
@@ -62,6 +63,11 @@ class Judged:
     ood: Truth
     figures: Mapping[Group, Figures]
 
+    @property
+    def combined(self) -> bool:
+        """Whether it tags by the combined score, and not by the discrepancy alone."""
+        return bool(self.checkpoint.standard)
+
 
 @dataclass(frozen=True)
 class Surprise:
@@ -71,6 +77,7 @@ class Surprise:
     path: Path
     sha256: str
     score: float
+    """The one that it would be tagged by."""
     label: str
     preview: bytes
 
@@ -212,15 +219,18 @@ def _judge(
 ) -> Judged:
     """Measure the checkpoint in the directory `path` on both sides."""
     loaded = checkpoints.load(path)
-    id_scores, ood_scores = (_scores(bench, loaded, kind, sides[kind]) for kind in KINDS)
-    unknown = torch.full((len(ood_scores),), UNKNOWN)
-    id_truth = Truth(id_scores, _members(sides["id"], inbox), labels)
-    ood_truth = Truth(ood_scores, _members(sides["ood"], inbox), unknown)
     made, config = loaded[0], bench.config
-    figures = evaluate_groups(
-        id_truth, ood_truth, made.calibration, rate, config.resamples, config.seed
-    )
-    return Judged("fine-tuned" if made.parent else "frozen", made, id_truth, ood_truth, figures)
+
+    def truth(kind: Kind) -> Truth:
+        hashes = list(sides[kind].pictures.images)
+        scores = _scores(bench, loaded, kind, hashes)
+        members = torch.tensor([sha256 in inbox for sha256 in hashes])
+        known = labels if kind == "id" else torch.full((len(hashes),), UNKNOWN)
+        return Truth(scores, made.score(scores), members, known)
+
+    ours, strange = truth("id"), truth("ood")
+    figures = evaluate_groups(ours, strange, made.calibration, rate, config.resamples, config.seed)
+    return Judged("fine-tuned" if made.parent else "frozen", made, ours, strange, figures)
 
 
 def _sides(
@@ -253,18 +263,9 @@ def _side(read: Pictures, in_both: Collection[str], labeled: Collection[str]) ->
     return Side(replace(read, images=left), len(in_both), seen)
 
 
-def _members(side: Side, inbox: Collection[str]) -> torch.Tensor:
-    return torch.tensor([sha256 in inbox for sha256 in side.pictures.images])
-
-
-def _scores(
-    bench: _Bench,
-    loaded: tuple[Checkpoint, TwoHeadNetwork, torch.Tensor],
-    kind: Kind,
-    side: Side,
-) -> Scores:
+def _scores(bench: _Bench, loaded: _Loaded, kind: Kind, hashes: Sequence[str]) -> Scores:
     made, network, bank = loaded
-    device, hashes = choose_device(bench.config.device), list(side.pictures.images)
+    device = choose_device(bench.config.device)
     parts = []
     for start in range(0, len(hashes), CHUNK):
         pixels = load_pixels(bench.previews, hashes[start : start + CHUNK], made.image_size)
@@ -276,8 +277,8 @@ def _scores(
 def _surprises(
     bench: _Bench, kind: Kind, truth: Truth, side: Side, classes: Sequence[str]
 ) -> list[Surprise]:
-    """The ID images with the highest discrepancy, or the OOD images with the lowest."""
-    images, scores = list(side.pictures.images.items()), truth.scores.discrepancy
+    """The ID images with the highest score, or the OOD images with the lowest."""
+    images, scores = list(side.pictures.images.items()), truth.score
     rows = scores.argsort(descending=kind == "id", stable=True)[: bench.config.surprising].tolist()
     previews = bench.previews.get_many([images[row][0] for row in rows])
     return [

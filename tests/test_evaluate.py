@@ -25,6 +25,7 @@ from curate.model import checkpoint as checkpoints
 from curate.model.calibration import threshold
 from curate.model.checkpoint import Draft
 from curate.model.metrics import auroc
+from curate.model.scores import combined
 from curate.workspace import Workspace, open_workspace
 
 from .program import SHAPES, draw
@@ -76,10 +77,21 @@ def test_the_detector_in_service_is_measured(
     assert made.id == workspace.catalog.models.active("detector")
     figures = found.subject.figures["fresh"]
     assert (figures.id_images, figures.ood_images) == (30, 20)
-    scores = [side.scores.discrepancy for side in (found.subject.id, found.subject.ood)]
-    assert figures.methods["discrepancy"].value.auroc == pytest.approx(auroc(*scores))
-    assert not any(side.scores.knn.isnan().any() for side in (found.subject.id, found.subject.ood))
-    assert figures.decisions[0].threshold == threshold(made.calibration["held_out"], found.rate)
+    assert found.subject.combined
+    for side in (found.subject.id, found.subject.ood):
+        assert torch.equal(side.score, combined(side.scores, made.standard))
+        assert not side.score.isnan().any()
+    for method in ("score", "discrepancy", "knn"):
+        sides = [side.by(method) for side in (found.subject.id, found.subject.ood)]
+        assert figures.methods[method].value.auroc == pytest.approx(auroc(*sides))
+    by_rate, by_paper = figures.decisions
+    assert by_rate.threshold == threshold(made.calibration["held_out"], found.rate)
+    for decision, flagged in (
+        (by_rate, found.subject.id.score.double() >= by_rate.threshold),
+        (by_paper, found.subject.id.scores.discrepancy >= 1),
+    ):
+        assert decision.alarm_rate is not None
+        assert decision.alarm_rate.value == pytest.approx(float(flagged.double().mean()))
     assert figures.accuracy is not None
     assert figures.accuracy.images == 30
 
@@ -110,8 +122,8 @@ def test_surprises_are_the_ends_of_the_scores(
     ours = [surprise.score for surprise in found.surprises if surprise.kind == "id"]
     strange = [surprise.score for surprise in found.surprises if surprise.kind == "ood"]
     subject = found.subject
-    assert ours == subject.id.scores.discrepancy.sort(descending=True).values[:3].tolist()
-    assert strange == subject.ood.scores.discrepancy.sort().values[:3].tolist()
+    assert ours == subject.id.score.sort(descending=True).values[:3].tolist()
+    assert strange == subject.ood.score.sort().values[:3].tolist()
     for surprise in found.surprises:
         original = folders[surprise.kind] / surprise.path
         assert hashlib.sha256(original.read_bytes()).hexdigest() == surprise.sha256
@@ -238,6 +250,9 @@ def test_a_fine_tune_is_tried_beside_the_catalog(
     assert found.networks[0].checkpoint.id == workspace.catalog.models.active("detector")
     assert found.subject.checkpoint.id == found.finetune.checkpoint_id
     assert found.inbox_known
+    assert [judged.combined for judged in found.networks] == [True, False]
+    tuned = found.subject.id
+    assert torch.equal(tuned.score, tuned.scores.discrepancy)
     sizes = {name: (f.id_images, f.ood_images) for name, f in found.subject.figures.items()}
     assert sizes == {"fresh": (20, 0), "inbox": (10, 20)}
     assert found.subject.figures["fresh"].methods == {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from io import BytesIO
@@ -19,13 +20,17 @@ from curate.evaluate import Evaluation, Judged, Side, Surprise
 from curate.images.pictures import Pictures
 from curate.model.checkpoint import Checkpoint
 from curate.model.evaluation import UNKNOWN, Truth, evaluate_groups
-from curate.model.scores import Scores
+from curate.model.scores import Scores, Standard, tag_score
 from curate.report import THUMBNAIL, data_uri, render, write_report
 from curate.report.charts import SMALL, SQUARE, WIDE, curve, histogram
 
 HOSTILE = Path(
     "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>\u202egpj.\udcff{{ 7*7 }}.png"
 )
+
+
+ALONE: Standard = {}
+STANDARD: Standard = {"knn": (0.5, 0.25)}
 
 
 def preview(size: tuple[int, int] = (300, 200)) -> bytes:
@@ -36,7 +41,7 @@ def preview(size: tuple[int, int] = (300, 200)) -> bytes:
     return stream.getvalue()
 
 
-def truth(shift: float, count: int, in_inbox: int = 0) -> Truth:
+def truth(shift: float, count: int, in_inbox: int = 0, standard: Standard = ALONE) -> Truth:
     generator = torch.Generator().manual_seed(count)
     scores = (torch.rand(count, generator=generator) + shift).clamp(max=2)
     known = Scores(
@@ -48,11 +53,12 @@ def truth(shift: float, count: int, in_inbox: int = 0) -> Truth:
         confidence=torch.ones(count),
     )
     members = torch.arange(count) < in_inbox
-    return Truth(known, members, torch.full((count,), UNKNOWN))
+    return Truth(known, tag_score(known, standard), members, torch.full((count,), UNKNOWN))
 
 
-def judged(role: str, inbox: int = 0) -> Judged:
-    ours, strange = truth(0.0, 50, inbox), truth(0.6, 40, inbox)
+def judged(role: str, inbox: int = 0, standard: Standard = STANDARD) -> Judged:
+    """A network that tags by 4 * discrepancy - 2, or by the discrepancy without a standard."""
+    ours, strange = truth(0.0, 50, inbox, standard), truth(0.6, 40, inbox, standard)
     made = Checkpoint(
         id=("a" if role == "frozen" else "b") * 64,
         created=datetime(2026, 1, 2, tzinfo=UTC),
@@ -64,6 +70,7 @@ def judged(role: str, inbox: int = 0) -> Judged:
         snapshot="c" * 64,
         recipe="pretrained",
         calibration={"held_out": tuple(i / 100 for i in range(100))},
+        standard=standard,
         pool=frozenset(),
         figures={},
     )
@@ -159,9 +166,49 @@ def test_every_figure_and_both_networks_are_there() -> None:
         for measured in figures.methods.values():
             assert f"{100 * measured.value.auroc:.1f}<br>" in text
             assert f"{100 * measured.low.auroc:.1f}–{100 * measured.high.auroc:.1f}" in text
-    for heading in ("Fresh images", "Inbox images", "Discrepancy, frozen network"):
+    for heading in (
+        *("Fresh images", "Inbox images", "Combined score, frozen network"),
+        *("Discrepancy, frozen network", "Combined score, fine-tuned network"),
+    ):
         assert f">{heading}</h" in text
-    assert text.count('<td class="role">fine-tuned</td>') == 2 * (4 + 2)
+    assert text.count('<td class="role">fine-tuned</td>') == 2 * (5 + 2)
+    assert text.count("Each network's combined score") == 2
+
+
+def cuts_of(chart: str) -> list[str]:
+    """The thresholds that are drawn in an SVG."""
+    return re.findall(r'class="cutname"[^>]*>([^<]*)<', chart)
+
+
+def test_each_threshold_stands_in_the_histogram_of_its_score() -> None:
+    text = render(evaluation(), safe)
+    charts = re.findall(r"<svg[^>]*Histogram of the ([^,]*),.*?</svg>", text, re.DOTALL)
+    bodies = re.findall(r"<svg[^>]*Histogram of the [^,]*,.*?</svg>", text, re.DOTALL)
+    assert charts == ["combined score", "discrepancy"]
+    assert [cuts_of(body) for body in bodies] == [["threshold at your rate"], ["1.0 (paper)"]]
+    assert "standard deviations above the labeled images" in bodies[0]
+    rows = re.findall(r"<tr><th[^>]*>(?:5.0 % alarms|the paper).*?</tr>", text, re.DOTALL)
+    asked, paper = (re.findall(r"<t[dh][^>]*>([^<]*)", row) for row in rows)
+    assert asked[:3] == ["5.0 % alarms asked", "combined", "0.950"]
+    assert paper[:3] == ["the paper&#39;s", "discrepancy", "1.000"]
+
+
+def test_a_network_that_tags_by_the_discrepancy_alone_shows_it_once() -> None:
+    text = render(evaluation(judged("fine-tuned", standard={})), safe)
+    (chart,) = re.findall(r"<svg[^>]*Histogram of the [^,]*,.*?</svg>", text, re.DOTALL)
+    assert sorted(cuts_of(chart)) == ["1.0 (paper)", "threshold at your rate"]
+    assert "discrepancy of the two heads, 2 at most" in chart
+    assert "ombined" not in text.replace("recipe combines it", "")
+    assert text.count('<path class="roc ') == 2 * 4
+
+
+def test_a_threshold_beyond_all_scores_is_drawn() -> None:
+    network = judged("frozen")
+    calibration = {"held_out": tuple(100.0 + i for i in range(100))}
+    figures = evaluate_groups(network.id, network.ood, calibration, 0.05, resamples=5)
+    text = render(evaluation(replace(network, figures=figures)), safe)
+    assert "threshold at your rate" in text
+    assert ">flags nothing<" not in text
 
 
 def test_a_group_with_one_side_alone(tmp_path: Path) -> None:

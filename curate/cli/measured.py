@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from curate import console
 from curate.cli.shown import Stages, plain, reasons
 from curate.console import safe
+from curate.model.evaluation import TAGGED_BY, method_names
 from curate.model.metrics import FIGURES
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ GROUPS = {
     "fresh": "fresh images",
     "inbox": "the inbox fine-tuned on",
 }
+MOST = 4
+"""So many methods fit into 80 columns."""
 
 
 class Evaluating(Stages):
@@ -76,6 +79,7 @@ def _judged(judged: Judged) -> dict[str, Any]:
         "checkpoint": made.id,
         "backbone": made.backbone,
         "recipe": made.recipe,
+        "tagged_by": method_names(judged.combined)[TAGGED_BY],
         "classes": list(made.classes),
         "groups": plain(dict(judged.figures)),
     }
@@ -108,13 +112,15 @@ def _left_out(found: Evaluation) -> None:
 
 
 def _network(judged: Judged, rate: float) -> None:
-    made = judged.checkpoint
+    made, names = judged.checkpoint, method_names(judged.combined)
+    if len(names) > MOST:
+        del names["msp"]
     for group, figures in judged.figures.items():
         title = f"{judged.role} {made.id[:12]} on {GROUPS[group]}: {_images(figures)}"
         if figures.methods:
-            console.table(title, ("%, 95 % interval", *figures.methods), _rows(figures))
-        columns = ("discrepancy from", "ID flagged", "OOD flagged")
-        console.table("" if figures.methods else title, columns, _decisions(figures, rate))
+            console.table(title, ("%, 95 % interval", *names.values()), _rows(figures, names))
+        columns = ("flagged from", "ID flagged", "OOD flagged")
+        console.table("" if figures.methods else title, columns, _decisions(figures, names, rate))
         if figures.accuracy is not None:
             share = figures.accuracy
             console.show(f"  {_percent(share)} of {share.images} ID images named right")
@@ -124,9 +130,9 @@ def _images(figures: Figures) -> str:
     return f"{figures.id_images} ID, {figures.ood_images} OOD"
 
 
-def _rows(figures: Figures) -> Iterator[tuple[str, ...]]:
+def _rows(figures: Figures, names: Iterable[str]) -> Iterator[tuple[str, ...]]:
     """A row for each figure, and one below it with the intervals."""
-    methods = figures.methods.values()
+    methods = [figures.methods[name] for name in names]
     for name, shown in FIGURES.items():
         yield shown, *(_number(found.value, name) for found in methods)
         ends = (f"{_number(found.low, name)}-{_number(found.high, name)}" for found in methods)
@@ -137,14 +143,17 @@ def _number(metrics: DetectionMetrics, name: str) -> str:
     return f"{100 * getattr(metrics, name):.1f}"
 
 
-def _decisions(figures: Figures, rate: float) -> Iterator[tuple[str, ...]]:
+def _decisions(
+    figures: Figures, names: Mapping[str, str], rate: float
+) -> Iterator[tuple[str, ...]]:
     for decision in figures.decisions:
-        rule = f"{rate:.1%} alarms asked" if decision.rule == "rate" else "the paper"
+        rule = f"{rate:.1%} asked" if decision.rule == "rate" else "the paper"
         cut = "never" if decision.threshold is None else f"{decision.threshold:.3f}"
-        yield f"{cut} ({rule})", _percent(decision.alarm_rate), _percent(decision.recall)
+        name = names.get(decision.method, decision.method)
+        yield f"{name} {cut} ({rule})", _percent(decision.alarm_rate), _percent(decision.recall)
 
 
 def _percent(share: Share | None) -> str:
     if share is None:
         return "no images"
-    return f"{share.value:.1%} ({share.low:.1%} to {share.high:.1%})"
+    return f"{share.value:.1%} ({100 * share.low:.1f}-{100 * share.high:.1f})"

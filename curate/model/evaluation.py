@@ -15,11 +15,12 @@ from torch import Tensor
 from curate.model.calibration import threshold
 from curate.model.metrics import RESAMPLES, DetectionMetrics, bootstrap, detection_metrics
 from curate.model.proportion import Share, share_of
-from curate.model.scores import Scores, chosen
-from curate.model.share import SCORES
+from curate.model.scores import METHODS, Scores, chosen
 
 Group = Literal["fresh", "inbox"]
 Rule = Literal["rate", "paper"]
+TAGGED_BY = "score"
+"""The method that images are tagged by; the others are those of METHODS."""
 PAPER_THRESHOLD = 1.0
 """Section 4.1.5: "a simple threshold 1.0"."""
 UNKNOWN = -1
@@ -30,18 +31,26 @@ UNKNOWN = -1
 class Truth:
     """N images that are all ID, or all OOD, as a network scores them.
 
-    `in_inbox` (N,) bool says which of them the detector was fine-tuned on, `labels` (N,) int64
-    which class each is.
+    `score` (N,) is the one that they are tagged by, `in_inbox` (N,) bool says which of them the
+    detector was fine-tuned on, `labels` (N,) int64 which class each is.
     """
 
     scores: Scores
+    score: Tensor
     in_inbox: Tensor
     labels: Tensor
 
     def part(self, inbox: bool) -> Truth:
         """The images that the detector was fine-tuned on, or the others."""
         rows = self.in_inbox == inbox
-        return Truth(chosen(self.scores, rows), self.in_inbox[rows], self.labels[rows])
+        return Truth(
+            chosen(self.scores, rows), self.score[rows], self.in_inbox[rows], self.labels[rows]
+        )
+
+    def by(self, method: str) -> Tensor:
+        """The scores (N,) of a method."""
+        found: Tensor = self.score if method == TAGGED_BY else getattr(self.scores, method)
+        return found
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -58,13 +67,15 @@ class Measured:
 
 @dataclass(frozen=True)
 class Decision:
-    """What flagging every discrepancy from `threshold` on comes to.
+    """What flagging every image comes to whose score by `method` is at least `threshold`.
 
-    The rule "rate" calibrates the threshold to the alarm rate, "paper" is 1.0. The threshold is
-    None where too few calibration images let nothing be flagged; a share is None without images.
+    The rule "rate" calibrates a threshold of the score that images are tagged by to the alarm rate,
+    "paper" is 1.0 of the discrepancy. The threshold is None where too few calibration images let
+    nothing be flagged; a share is None without images.
     """
 
     rule: Rule
+    method: str
     threshold: float | None
     alarm_rate: Share | None
     """Of the ID images."""
@@ -81,7 +92,7 @@ class Figures:
     accuracy: Share | None
     """Of the ID images whose class is known."""
     methods: Mapping[str, Measured]
-    """By the name of the score; empty unless there are both ID and OOD images."""
+    """The score that images are tagged by first; empty unless there are both ID and OOD images."""
     decisions: tuple[Decision, ...]
 
 
@@ -111,21 +122,19 @@ def evaluate_groups(
 def evaluate_scores(
     id_truth: Truth, ood_truth: Truth, cut: float, resamples: int = RESAMPLES, seed: int = 0
 ) -> Figures:
-    """Figures of one group of images; `cut` is the calibrated threshold of the discrepancy."""
+    """Figures of one group of images; `cut` is the calibrated threshold of their score."""
     both = len(id_truth) > 0 and len(ood_truth) > 0
     return Figures(
         id_images=len(id_truth),
         ood_images=len(ood_truth),
         accuracy=_accuracy(id_truth),
         methods={
-            name: measure(
-                getattr(id_truth.scores, name), getattr(ood_truth.scores, name), resamples, seed
-            )
-            for name in (SCORES if both else ())
+            name: measure(id_truth.by(name), ood_truth.by(name), resamples, seed)
+            for name in ((TAGGED_BY, *METHODS) if both else ())
         },
         decisions=(
-            _decide("rate", cut, id_truth, ood_truth),
-            _decide("paper", PAPER_THRESHOLD, id_truth, ood_truth),
+            _decide("rate", TAGGED_BY, cut, id_truth, ood_truth),
+            _decide("paper", "discrepancy", PAPER_THRESHOLD, id_truth, ood_truth),
         ),
     )
 
@@ -136,13 +145,20 @@ def measure(id_scores: Tensor, ood_scores: Tensor, resamples: int, seed: int) ->
     return Measured(detection_metrics(id_scores, ood_scores), *ends)
 
 
-def _decide(rule: Rule, cut: float, id_truth: Truth, ood_truth: Truth) -> Decision:
+def method_names(combined: bool) -> dict[str, str]:
+    """What people call the methods, the one that images are tagged by first, and none twice."""
+    others = {name: name for name in METHODS if combined or name != "discrepancy"}
+    return {TAGGED_BY: "combined" if combined else "discrepancy", **others}
+
+
+def _decide(rule: Rule, method: str, cut: float, id_truth: Truth, ood_truth: Truth) -> Decision:
     finite = cut if cut < torch.inf else None
-    return Decision(rule, finite, _flagged(id_truth, cut), _flagged(ood_truth, cut))
+    shares = (_flagged(truth.by(method), cut) for truth in (id_truth, ood_truth))
+    return Decision(rule, method, finite, *shares)
 
 
-def _flagged(truth: Truth, cut: float) -> Share | None:
-    return share_of(int((truth.scores.discrepancy.double() >= cut).sum()), len(truth))
+def _flagged(scores: Tensor, cut: float) -> Share | None:
+    return share_of(int((scores.double() >= cut).sum()), len(scores))
 
 
 def _accuracy(truth: Truth) -> Share | None:

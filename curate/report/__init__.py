@@ -6,7 +6,7 @@ Names of files are data, never markup; of the images only previews made anew are
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -18,24 +18,20 @@ from PIL import Image
 from curate import __version__
 from curate.errors import StorageError
 from curate.evaluate import Evaluation, Judged, Kind, Surprise
-from curate.model.evaluation import Decision, Figures, Group
+from curate.model.evaluation import TAGGED_BY, Figures, Group, Rule, Truth, method_names
 from curate.model.metrics import FIGURES
 from curate.model.proportion import Share
-from curate.model.scores import Scores
+from curate.model.scores import NEIGHBOURS
 from curate.model.tensorfile import sync_folder, temporary_beside, write_synced
-from curate.report.charts import SMALL, SQUARE, WIDE, Curve, Histogram, curve, histogram
+from curate.report.charts import LOW, SMALL, SQUARE, WIDE, Box, Curve, Histogram, curve, histogram
 
 THUMBNAIL = 160
 """Longest side of an image in the page, in pixels."""
 LARGEST = 2.0
 """Of the discrepancy."""
 LOW_IS_GOOD = ("detection_error", "fpr95_id_positive", "fpr95_ood_positive")
-METHODS = {
-    "discrepancy": "discrepancy",
-    "msp": "maximum softmax",
-    "energy": "energy",
-    "knn": "nearest neighbours",
-}
+IN_FULL = {"msp": "maximum softmax", "knn": "nearest neighbours"}
+Span = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -44,8 +40,12 @@ class Panel:
 
     judged: Judged
     figures: Figures
+    names: Mapping[str, str]
+    """Of the methods that are shown."""
     histogram: Histogram | None
-    """None unless there are both ID and OOD images."""
+    """Of the score that images are tagged by; None unless there are both ID and OOD images."""
+    discrepancy: Histogram | None
+    """None where it is the histogram above."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,8 @@ def render(found: Evaluation, shown: Callable[[Path], str]) -> str:
         figures={
             name: (shown, "↓" if name in LOW_IS_GOOD else "↑") for name, shown in FIGURES.items()
         },
-        methods=METHODS,
         square=SQUARE,
+        neighbours=NEIGHBOURS,
         version=__version__,
     )
 
@@ -130,25 +130,46 @@ def _section(found: Evaluation, group: Group) -> Section:
     panels = tuple(_panel(judged, group, _end(found)) for judged in found.networks)
     if not subject.figures[group].methods:
         return Section(group, panels, (), ())
-    ours, strange = _sides(subject, group)
-    scores = {name: (getattr(ours, name), getattr(strange, name)) for name in METHODS}
-    baselines = {name: pair for name, pair in scores.items() if name != "discrepancy"}
+    names, sides = panels[-1].names, _sides(subject, group)
+    scores = {name: (sides[0].by(name), sides[1].by(name)) for name in names}
     return Section(
         group,
         panels,
-        tuple((METHODS[name], histogram(*pair, SMALL)) for name, pair in baselines.items()),
+        tuple(
+            (names[name], histogram(*pair, SMALL))
+            for name, pair in scores.items()
+            if name not in (TAGGED_BY, "discrepancy")
+        ),
         tuple(curve(name, *pair) for name, pair in scores.items()),
     )
 
 
 def _panel(judged: Judged, group: Group, end: float) -> Panel:
     figures = judged.figures[group]
+    names = {key: IN_FULL.get(name, name) for key, name in method_names(judged.combined).items()}
     if not figures.methods:
-        return Panel(judged, figures, None)
-    ours, strange = _sides(judged, group)
-    cuts = [(cut, name) for cut, name in map(_cut, figures.decisions) if cut is not None]
-    drawn = histogram(ours.discrepancy, strange.discrepancy, WIDE, (0, end), cuts)
-    return Panel(judged, figures, drawn)
+        return Panel(judged, figures, names, None, None)
+    sides, span = _sides(judged, group), (0.0, end)
+    cuts = {cut.rule: cut.threshold for cut in figures.decisions if cut.threshold is not None}
+    if not judged.combined:
+        return Panel(judged, figures, names, _drawn(sides, TAGGED_BY, WIDE, span, cuts), None)
+    by_rate, by_paper = ({rule: cuts[rule]} if rule in cuts else {} for rule in ("rate", "paper"))
+    main = _drawn(sides, TAGGED_BY, WIDE, _reach(sides, by_rate), by_rate)
+    return Panel(judged, figures, names, main, _drawn(sides, "discrepancy", LOW, span, by_paper))
+
+
+def _drawn(
+    sides: tuple[Truth, Truth], method: str, box: Box, span: Span, cuts: Mapping[Rule, float]
+) -> Histogram:
+    ours, strange = (side.by(method) for side in sides)
+    return histogram(ours, strange, box, span, [(cut, rule) for rule, cut in cuts.items()])
+
+
+def _reach(sides: tuple[Truth, Truth], cuts: Mapping[Rule, float]) -> Span:
+    """From the least to the greatest of scores and thresholds."""
+    every = torch.cat([side.score.double() for side in sides])
+    ends = [float(every.min()), float(every.max()), *cuts.values()]
+    return min(ends), max(ends)
 
 
 def _end(found: Evaluation) -> float:
@@ -160,10 +181,5 @@ def _end(found: Evaluation) -> float:
     return LARGEST if top >= LARGEST / 4 else 1.1 * top
 
 
-def _cut(decision: Decision) -> tuple[float | None, str]:
-    return decision.threshold, "rate" if decision.rule == "rate" else "paper"
-
-
-def _sides(judged: Judged, group: Group) -> tuple[Scores, Scores]:
-    ours, strange = (side.part(group == "inbox") for side in (judged.id, judged.ood))
-    return ours.scores, strange.scores
+def _sides(judged: Judged, group: Group) -> tuple[Truth, Truth]:
+    return judged.id.part(group == "inbox"), judged.ood.part(group == "inbox")

@@ -74,6 +74,7 @@ class Curve:
 
 
 WIDE = Box(46, 24, 580, 170)
+LOW = Box(46, 24, 580, 84)
 SMALL = Box(36, 12, 174, 96)
 SQUARE = Box(46, 28, 300, 300)
 

@@ -36,7 +36,8 @@ def test_one_document_with_stable_names(project: Path) -> None:
     figures = network["groups"]["fresh"]
     assert (figures["id_images"], figures["ood_images"]) == (18, 12)
     assert figures["accuracy"]["images"] == 18
-    assert list(figures["methods"]) == ["discrepancy", "msp", "energy", "knn"]
+    assert network["tagged_by"] == "combined"
+    assert list(figures["methods"]) == ["score", "discrepancy", "msp", "energy", "knn"]
     for measured in figures["methods"].values():
         assert list(measured) == ["value", "low", "high"]
         assert list(measured["value"]) == [
@@ -44,7 +45,8 @@ def test_one_document_with_stable_names(project: Path) -> None:
             *("fpr95_id_positive", "fpr95_ood_positive"),
         ]
         assert measured["low"]["auroc"] <= measured["value"]["auroc"] <= measured["high"]["auroc"]
-    assert [decision["rule"] for decision in figures["decisions"]] == ["rate", "paper"]
+    decisions = [(decision["rule"], decision["method"]) for decision in figures["decisions"]]
+    assert decisions == [("rate", "score"), ("paper", "discrepancy")]
     assert list(found["surprises"][0]) == ["kind", "path", "sha256", "score", "label"]
 
 
@@ -52,9 +54,29 @@ def test_tables_fit_a_terminal_and_the_page_stands_alone(project: Path) -> None:
     done = run(project, "evaluate", *SIDES, "--report", "report.html")
     assert "FPR95, ID positive" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80
+    assert heading(done.stdout) == ["combined", "discrepancy", "energy", "knn"]
+    assert "(5.0% asked)" in done.stdout
+    assert "discrepancy 1.000 (the paper)" in done.stdout
     assert "report: report.html" in done.stderr
     assert "Content-Security-Policy" in (project / "report.html").read_text(encoding="utf-8")
     assert status(project)["counts"]["images"] == 0
+
+
+def heading(shown: str) -> list[str]:
+    """The methods above the last table of figures."""
+    return next(line for line in reversed(shown.splitlines()) if "interval" in line).split()[4:]
+
+
+def test_the_discrepancy_has_one_column_where_images_are_tagged_by_it(project: Path) -> None:
+    shutil.copytree(project / "ood", project / "mixed")
+    shutil.copytree(project / "id" / "disc", project / "mixed" / "disc")
+    tried = ("--unlabeled", "mixed", "--recipe", "paper", "--margin", 0.9)
+    done = run(project, "evaluate", *SIDES, *tried)
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert heading(done.stdout) == ["discrepancy", "msp", "energy", "knn"]
+    before, after = done.stdout.split("fine-tuned", 1)
+    assert "combined" in before
+    assert "combined" not in after
 
 
 def test_a_fine_tune_can_be_tried(project: Path) -> None:
@@ -63,6 +85,7 @@ def test_a_fine_tune_can_be_tried(project: Path) -> None:
     assert found["finetune"]["outcome"] == "promoted"
     assert [network["role"] for network in found["networks"]] == ["frozen", "fine-tuned"]
     assert set(found["networks"][1]["groups"]) == {"fresh", "inbox"}
+    assert [network["tagged_by"] for network in found["networks"]] == ["combined", "discrepancy"]
     assert len(json.loads(run(project, "models", "list", "--json").stdout)["checkpoints"]) == 1
 
 

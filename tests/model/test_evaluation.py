@@ -7,7 +7,14 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from curate.model.evaluation import UNKNOWN, Truth, evaluate_groups, evaluate_scores, measure
+from curate.model.evaluation import (
+    UNKNOWN,
+    Truth,
+    evaluate_groups,
+    evaluate_scores,
+    measure,
+    method_names,
+)
 from curate.model.metrics import auroc, bootstrap, detection_metrics
 from curate.model.scores import Scores
 
@@ -19,8 +26,12 @@ def truth(
     named: Sequence[int] = (),
     labels: Sequence[int] = (),
     in_inbox: Sequence[bool] = (),
+    score: Sequence[float] = (),
 ) -> Truth:
-    """Images by their discrepancy; the other scores are its negative, double and square."""
+    """Images by their discrepancy; the other scores are its negative, double and square.
+
+    They are tagged by `score`, or else by the discrepancy.
+    """
     scores = torch.tensor(discrepancy)
     count = len(discrepancy)
     return Truth(
@@ -32,6 +43,7 @@ def truth(
             label=torch.tensor(named or [0] * count, dtype=torch.int64),
             confidence=torch.ones(count),
         ),
+        torch.tensor(score or discrepancy),
         torch.tensor(in_inbox or [False] * count, dtype=torch.bool),
         torch.tensor(labels or [UNKNOWN] * count, dtype=torch.int64),
     )
@@ -42,12 +54,12 @@ OURS, STRANGE = truth([0.1, 0.2, 0.3, 1.0]), truth([0.2, 0.875, 1.5])
 
 def test_each_score_is_measured_by_itself() -> None:
     methods = evaluate_scores(OURS, STRANGE, 0.5, resamples=20, seed=3).methods
-    assert list(methods) == ["discrepancy", "msp", "energy", "knn"]
+    assert list(methods) == ["score", "discrepancy", "msp", "energy", "knn"]
     first = methods["discrepancy"]
     assert first.value == detection_metrics(OURS.scores.discrepancy, STRANGE.scores.discrepancy)
     assert first.value.auroc == pytest.approx((1.5 + 3 + 4) / 12)
     assert methods["msp"].value.auroc == pytest.approx(1 - 8.5 / 12)
-    assert methods["energy"] == methods["knn"] == first
+    assert methods["score"] == methods["energy"] == methods["knn"] == first
     ends = bootstrap(OURS.scores.discrepancy, STRANGE.scores.discrepancy, 20, seed=3)
     assert (first.low, first.high) == ends
 
@@ -60,6 +72,32 @@ def test_what_the_thresholds_flag() -> None:
     # A score that is the threshold is flagged.
     assert [(a.value, r.value) for a, r in shares if a and r] == [(1 / 4, 2 / 3), (1 / 4, 1 / 3)]
     assert [(a.images, r.images) for a, r in shares if a and r] == [(4, 3), (4, 3)]
+
+
+def test_a_threshold_is_of_the_score_that_it_was_made_for() -> None:
+    # By the score the strange images are above ours, by the discrepancy all but below.
+    ours = truth([0.1, 0.2, 1.2, 1.5], score=[-1.0, -0.5, 0.0, 0.5])
+    strange = truth([0.3, 0.4, 1.1], score=[0.25, 2.0, 3.0])
+    found = evaluate_scores(ours, strange, 0.25, resamples=5)
+    by_rate, by_paper = found.decisions
+    assert (by_rate.method, by_paper.method) == ("score", "discrepancy")
+    assert (by_rate.threshold, by_paper.threshold) == (0.25, 1.0)
+    shares = [(d.alarm_rate, d.recall) for d in (by_rate, by_paper)]
+    assert [(a.value, r.value) for a, r in shares if a and r] == [(1 / 4, 1), (2 / 4, 1 / 3)]
+    assert found.methods["score"].value.auroc == pytest.approx(11 / 12)
+    assert found.methods["discrepancy"].value.auroc == pytest.approx(6 / 12)
+
+
+def test_no_method_is_named_twice() -> None:
+    assert method_names(combined=True) == {
+        "score": "combined",
+        **{name: name for name in ("discrepancy", "msp", "energy", "knn")},
+    }
+    assert next(iter(method_names(combined=True))) == "score"
+    assert list(method_names(combined=False).items()) == [
+        ("score", "discrepancy"),
+        *((name, name) for name in ("msp", "energy", "knn")),
+    ]
 
 
 def test_a_threshold_that_is_never_reached() -> None:
@@ -110,8 +148,11 @@ def test_without_canaries_all_are_read_against_the_held_out() -> None:
 
 
 def test_groups_keep_scores_and_images_together() -> None:
-    ours = truth([0.1, 0.9, 0.2], in_inbox=[False, True, False], named=[4, 5, 6])
+    members = [False, True, False]
+    ours = truth([0.1, 0.9, 0.2], in_inbox=members, named=[4, 5, 6], score=[7.0, 8.0, 9.0])
     assert ours.part(True).scores.label.tolist() == [5]
+    assert ours.part(True).score.tolist() == [8.0]
+    assert ours.part(False).score.tolist() == [7.0, 9.0]
     assert ours.part(False).scores.discrepancy.tolist() == pytest.approx([0.1, 0.2])
     assert len(ours.part(False)) == 2
 
