@@ -13,6 +13,7 @@ from curate.errors import UsageError
 from examples.paper import shares
 from examples.paper.datasets import Spec
 from examples.paper.inboxes import Plan, Setting, inbox_of, jpeg_control, labeled_of, read_sets
+from examples.paper.runs import resplit_alarms
 from examples.paper.shares_table import table
 
 from .pictures import coloured, write_labeled, write_sheet
@@ -107,7 +108,7 @@ def test_each_recipe_is_run_once_and_measured(
         (share, recipe) for share in (0, 0.5) for recipe in shares.RECIPES
     }
     for row in first.values():
-        assert set(row["fresh"]) == {*METHODS, "score", "alarms", "recall"}
+        assert set(row["fresh"]) == {*METHODS, *ALARMS, "score", "recall"}
         assert ("recall" in row["inbox_images"]) == (row["share"] > 0)
         assert row["outcome"] == {"frozen": "skipped"}.get(row["recipe"], row["outcome"])
     assert printed.count("\n") == 4
@@ -118,7 +119,17 @@ def test_each_recipe_is_run_once_and_measured(
     assert capsys.readouterr().out == printed
 
 
+ALARMS = ("alarms", "alarms_resplit", "alarms_interval")
 METHODS = ("discrepancy", "msp", "energy", "knn")
+
+
+def test_alarms_of_resplits_are_those_asked_for_or_none() -> None:
+    # 19 calibration images allow 10 %: p <= 0.1 above the second highest. 8 allow nothing.
+    generator = torch.Generator().manual_seed(0)
+    ours = torch.randn(2_000, generator=generator)
+    calibration = torch.randn(19, generator=generator)
+    assert resplit_alarms(ours, calibration, 0.1) == pytest.approx(0.1, abs=0.03)
+    assert resplit_alarms(ours, calibration[:8], 0.1) == 0.0
 
 
 def test_the_table_by_hand() -> None:
