@@ -172,7 +172,7 @@ def test_every_figure_and_both_networks_are_there() -> None:
     ):
         assert f">{heading}</h" in text
     assert text.count('<td class="role">fine-tuned</td>') == 2 * (5 + 2)
-    assert text.count("Each network's combined score") == 2
+    assert text.count("A network's combined score") == 2
 
 
 def cuts_of(chart: str) -> list[str]:
@@ -197,9 +197,20 @@ def test_a_network_that_tags_by_the_discrepancy_alone_shows_it_once() -> None:
     text = render(evaluation(judged("fine-tuned", standard={})), safe)
     (chart,) = re.findall(r"<svg[^>]*Histogram of the [^,]*,.*?</svg>", text, re.DOTALL)
     assert sorted(cuts_of(chart)) == ["1.0 (paper)", "threshold at your rate"]
-    assert "discrepancy of the two heads, 2 at most" in chart
+    assert "discrepancy of the two heads, 2 at most</text>" in chart
     assert "ombined" not in text.replace("recipe combines it", "")
     assert text.count('<path class="roc ') == 2 * 4
+
+
+def test_where_all_discrepancies_are_small_the_papers_threshold_is_told_of() -> None:
+    network = judged("frozen")
+    ours, strange = (
+        replace(side, scores=replace(side.scores, discrepancy=side.scores.discrepancy / 20))
+        for side in (network.id, network.ood)
+    )
+    text = render(evaluation(replace(network, id=ours, ood=strange)), safe)
+    assert "2 at most; the paper&#39;s 1.0 lies further right</text>" in text
+    assert "lies further right" not in render(evaluation(network), safe)
 
 
 def test_a_threshold_beyond_all_scores_is_drawn() -> None:
