@@ -74,7 +74,7 @@ def test_the_discrepancy_has_one_column_where_images_are_tagged_by_it(project: P
     done = run(project, "evaluate", *SIDES, *tried)
     assert max(map(len, done.stdout.splitlines())) <= 80
     assert heading(done.stdout) == ["discrepancy", "msp", "energy", "knn"]
-    before, after = done.stdout.split("fine-tuned", 1)
+    before, after = done.stdout.split("\nfine-tuned ", 1)
     assert "combined" in before
     assert "combined" not in after
 

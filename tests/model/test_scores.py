@@ -125,7 +125,8 @@ def test_missing_neighbours_are_not_averaged_away() -> None:
 
 
 def test_a_network_gone_to_nan_has_a_score_that_is_no_number() -> None:
-    images = known([math.nan], energy=[math.nan], knn=[math.nan])
+    nan = math.nan
+    images = known([nan, nan], energy=[nan, -1.0], knn=[nan, 0.1])
     assert combined(images, STANDARD).isnan().all()
 
 
