@@ -13,7 +13,7 @@ from curate.errors import UsageError
 from examples.paper import shares
 from examples.paper.datasets import Spec
 from examples.paper.inboxes import Plan, Setting, inbox_of, jpeg_control, labeled_of, read_sets
-from examples.paper.runs import resplit_alarms
+from examples.paper.runs import RECIPES, resplit_alarms
 from examples.paper.shares_table import table
 
 from .pictures import coloured, write_labeled, write_sheet
@@ -105,7 +105,7 @@ def test_each_recipe_is_run_once_and_measured(
     assert shares.main(call(data, tmp_path, *seeds)) == 0
     first, printed = runs(tmp_path), capsys.readouterr().out
     assert {(row["share"], row["recipe"]) for row in first.values()} == {
-        (share, recipe) for share in (0, 0.5) for recipe in shares.RECIPES
+        (share, recipe) for share in (0, 0.5) for recipe in RECIPES
     }
     for row in first.values():
         assert set(row["fresh"]) == {*METHODS, *ALARMS, "score", "recall"}
