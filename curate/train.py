@@ -15,7 +15,7 @@ from curate.config import TrainConfig
 from curate.images.decode import Decoder
 from curate.images.folder import Labeled, read_labeled
 from curate.labeled import keep_checkpoint, load_split
-from curate.model.backbones import build_network, default_epochs
+from curate.model.backbones import build_backbone, build_network, default_epochs
 from curate.model.checkpoint import Checkpoint, Draft
 from curate.model.device import choose_device, memory_format
 from curate.model.inference import predict
@@ -57,6 +57,12 @@ def train(
         made.id, ROLES, f"trained on {folder}", on_images=on_scored
     )
     return Trained(made, labeled)
+
+
+def require_backbone(config: TrainConfig) -> None:
+    """Raise what `train` would raise for its backbone and weights, before anything is read."""
+    settled = settle(config)
+    build_backbone(settled.backbone, settled.weights, settled.image_size or 0)
 
 
 def learn(

@@ -66,7 +66,7 @@ def train(
     catalog: Catalog = None,
 ) -> None:
     """Learn the classes of a labeled folder."""
-    from curate.train import train
+    from curate.train import require_backbone, train
     from curate.workspace import open_workspace
 
     config = TrainConfig(
@@ -82,6 +82,7 @@ def train(
         seed=seed,
     )
     find_classes(labeled)  # a wrong name leaves no empty catalog behind
+    require_backbone(config)
     with open_workspace(catalog, create=True) as workspace, Decoder(DecodeConfig()) as decoder:
         with shown.Training() as tell:
             told = (tell.on_image, tell.on_epoch, tell.on_scored)

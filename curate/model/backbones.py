@@ -162,9 +162,9 @@ def _from_file(path: Path) -> Mapping[str, Tensor]:
     try:
         return unpack(path.read_bytes())
     except OSError as error:
-        raise CurateError(f"the weights {str(path)!r} cannot be read: {error.strerror}") from error
+        raise UsageError(f"the weights {str(path)!r} cannot be read: {error.strerror}") from error
     except NotTensorsError as error:
-        raise CurateError(
+        raise UsageError(
             f"the weights {str(path)!r} are {error}; only safetensors files are taken"
         ) from error
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -21,7 +22,7 @@ from torch import Tensor
 from curate.errors import CheckpointRefused, StorageError, UsageError
 from curate.model.backbones import build_network
 from curate.model.network import TwoHeadNetwork
-from curate.model.scores import Scores, Standard, tag_score
+from curate.model.scores import COMBINED, Scores, Standard, tag_score
 from curate.model.tensorfile import (
     NotTensorsError,
     header_bytes,
@@ -156,9 +157,19 @@ def _read(manifest: bytes, identity: str) -> Checkpoint:
     facts["created"] = datetime.fromisoformat(facts["created"])
     facts["classes"] = tuple(facts["classes"])
     facts["pool"] = frozenset(facts["pool"])
-    facts["standard"] = {name: tuple(found) for name, found in facts["standard"].items()}
+    facts["standard"] = _standard(facts["standard"])
     facts["calibration"] = {name: tuple(found) for name, found in facts["calibration"].items()}
     return Checkpoint(id=identity, **facts)
+
+
+def _standard(found: dict[str, list[float]]) -> Standard:
+    """Refuse what `combined` could not compute with: a manifest may come from a stranger."""
+    if found and set(found) != set(COMBINED):
+        raise ValueError(f"a standard of {', '.join(sorted(found))}")
+    standard = {name: (float(mean), float(deviation)) for name, (mean, deviation) in found.items()}
+    if not all(math.isfinite(mean) and 0 < dev < math.inf for mean, dev in standard.values()):
+        raise ValueError("a standard that is no number")
+    return standard
 
 
 def _publish(target: Path, files: Mapping[str, bytes]) -> None:

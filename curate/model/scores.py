@@ -69,8 +69,8 @@ def combined(scores: Scores, standard: Standard) -> Tensor:
     """Mean over the methods of how many standard deviations each lies above ID images: (N,).
 
     The discrepancy enters by its logarithm, since ID images crowd at zero. No method is the best
-    on every inbox; their mean is never far from it. Raises ValueError for scores that were made
-    without a feature bank.
+    on every inbox, and any one fails on some; the mean of three fails on none that were measured.
+    Raises ValueError for scores that were made without a feature bank.
     """
     columns = [
         (_spread_out(scores, name) - mean) / deviation

@@ -65,6 +65,22 @@ def test_refused_before_anything_is_made(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["--backbone", "resnet81"], "no backbone is called 'resnet81'"),
+        (["--weights", "gone.safetensors"], "cannot be read: No such file"),
+        (["--weights", "DEFAULT"], "has no published weights"),
+    ],
+    ids=" ".join,
+)
+def test_a_network_that_cannot_be_had_is_refused_before_anything_is_read(
+    arguments: list[str], said: str, tmp_path: Path
+) -> None:
+    assert said in run(tmp_path, "train", ".", *arguments, code=2).stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
         (["list", "since:0001-01-01T00:00+23:59"], "no age"),
         (["list", "since:9999-12-31T23:59-23:59"], "no age"),
         (["list", "score>nan"], "no number"),

@@ -260,6 +260,9 @@ def test_right_hashes_do_not_help_a_wrong_manifest(tmp_path: Path, made: Checkpo
         "format 99, this curate knows 1": lambda f: f.update(format=99),
         "cannot be read": lambda f: f.pop("calibration"),
         "cannot be read .*'standard'": lambda f: f.pop("standard"),
+        "a standard of label": lambda f: f.update(standard={"label": [0, 1]}),
+        "a standard that is no number": lambda f: f["standard"].update(knn=[0, 0]),
+        "cannot be read .*unpack": lambda f: f["standard"].update(knn=[0]),
         "cannot be read .*unexpected": lambda f: f.update(surprise=1),
     }
     for reason, change in changes.items():
