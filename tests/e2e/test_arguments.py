@@ -74,8 +74,10 @@ def test_refused_before_anything_is_made(
 def test_a_network_that_cannot_be_had_is_refused_before_anything_is_read(
     arguments: list[str], said: str, tmp_path: Path
 ) -> None:
-    assert said in run(tmp_path, "train", ".", *arguments, code=2).stderr
-    assert list(tmp_path.iterdir()) == []
+    for name in ("disc", "square"):
+        draw(tmp_path / "labeled" / name, name, range(3))
+    assert said in run(tmp_path, "train", "labeled", *arguments, code=2).stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["labeled"]
 
 
 @pytest.mark.parametrize(
