@@ -13,7 +13,7 @@ import torch
 from curate.catalog.models import LabeledRow
 from curate.config import TrainConfig
 from curate.images.decode import Decoder
-from curate.images.folder import Labeled, read_labeled
+from curate.images.folder import Labeled, find_classes, read_labeled
 from curate.labeled import keep_checkpoint, load_split
 from curate.model.backbones import build_backbone, build_network, default_epochs
 from curate.model.checkpoint import Checkpoint, Draft
@@ -59,8 +59,9 @@ def train(
     return Trained(made, labeled)
 
 
-def require_backbone(config: TrainConfig) -> None:
-    """Raise what `train` would raise for its backbone and weights, before anything is read."""
+def check(folder: Path, config: TrainConfig) -> None:
+    """Raise what `train` would for folder, backbone and weights, before any image is read."""
+    find_classes(folder)
     settled = settle(config)
     build_backbone(settled.backbone, settled.weights, settled.image_size or 0)
 

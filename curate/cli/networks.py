@@ -32,7 +32,6 @@ from curate.config import (
     TrainConfig,
 )
 from curate.images.decode import Decoder
-from curate.images.folder import find_classes
 
 
 @app.command()
@@ -66,7 +65,7 @@ def train(
     catalog: Catalog = None,
 ) -> None:
     """Learn the classes of a labeled folder."""
-    from curate.train import require_backbone, train
+    from curate.train import check, train
     from curate.workspace import open_workspace
 
     config = TrainConfig(
@@ -81,8 +80,7 @@ def train(
         device=device,
         seed=seed,
     )
-    find_classes(labeled)  # a wrong name leaves no empty catalog behind
-    require_backbone(config)
+    check(labeled, config)  # a wrong name leaves no empty catalog behind
     with open_workspace(catalog, create=True) as workspace, Decoder(DecodeConfig()) as decoder:
         with shown.Training() as tell:
             told = (tell.on_image, tell.on_epoch, tell.on_scored)
