@@ -17,7 +17,7 @@ from curate.config import FinetuneConfig
 from curate.errors import NoCheckpoint, StorageError
 from curate.finetune import FinetuneResult, finetune
 from curate.images.decode import Decoder
-from curate.ingest import ingest
+from curate.ingest import check_paths, ingest
 from curate.model.sampling import reservoir
 from curate.recipes.runs import Update
 from curate.score import ROLES
@@ -53,6 +53,7 @@ def rehearse(
     def on_update(update: Update) -> None:
         tell("fine-tuning", update.number, update.total)
 
+    check_paths([str(unlabeled)])
     classifier = workspace.catalog.models.active("classifier")
     if classifier is None:
         raise NoCheckpoint()

@@ -38,7 +38,7 @@ def test_defaults_that_are_no_values_are_told() -> None:
         CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "200"}).stdout
         for name in ("finetune", "undo")
     ]
-    for told in ("the nearest .curate", "guarded 0.01, paper 0.1", "500 to 4000"):
+    for told in ("the nearest .curate", "guarded 0.01, paper 0.1", "(2000)"):
         assert told in texts[0]
     assert "your login name" in texts[1]
 

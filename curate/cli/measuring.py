@@ -8,13 +8,11 @@ from typing import Annotated
 import typer
 
 from curate.cli.app import app
-from curate.cli.options import Catalog, Device, Json, RecipeName, Seed
+from curate.cli.options import Catalog, Device, Json, Margin, RecipeName, Seed, Updates, recipe_of
 from curate.config import (
     DecodeConfig,
     EvaluateConfig,
     FinetuneConfig,
-    GuardedRecipe,
-    PaperRecipe,
 )
 from curate.errors import UsageError
 from curate.images.decode import Decoder
@@ -22,22 +20,18 @@ from curate.images.decode import Decoder
 
 @app.command()
 def evaluate(
-    id_folder: Annotated[
+    id: Annotated[
         Path, typer.Option("--id", help="Images of your classes, best in a sub-folder a class.")
     ],
-    ood_folder: Annotated[Path, typer.Option("--ood", help="Images of none of your classes.")],
+    ood: Annotated[Path, typer.Option("--ood", help="Images of none of your classes.")],
     unlabeled: Annotated[
         Path | None, typer.Option(help="Try a fine-tune on these images first, beside the catalog.")
     ] = None,
     recipe: Annotated[
-        RecipeName | None, typer.Option(help="Of that fine-tune. [default: guarded]")
+        RecipeName | None, typer.Option(help="Of that fine-tune.", show_default="guarded")
     ] = None,
-    updates: Annotated[
-        int | None, typer.Option(min=1, help="Guarded: at most so many. [default: 500 to 4000]")
-    ] = None,
-    margin: Annotated[
-        float | None, typer.Option(min=0, help="Paper: m of Eq. 5. [default: 1.2]")
-    ] = None,
+    updates: Updates = None,
+    margin: Margin = None,
     checkpoint: Annotated[
         str | None, typer.Option(help="Another network; the first characters of its id do.")
     ] = None,
@@ -46,7 +40,7 @@ def evaluate(
     ] = None,
     seed: Seed = 0,
     device: Device = "auto",
-    as_json: Json = False,
+    json: Json = False,
     catalog: Catalog = None,
 ) -> None:
     """Measure the detector on images whose truth is known; changes nothing."""
@@ -55,12 +49,11 @@ def evaluate(
     from curate.workspace import open_workspace
 
     _check_together(unlabeled, checkpoint, (recipe, updates, margin))
-    finetuning = FinetuneConfig(
-        recipe=_recipe(recipe or RecipeName.guarded, updates, margin), device=device, seed=seed
-    )
+    chosen = recipe_of(recipe or RecipeName.guarded, {"max_updates": updates}, {"margin": margin})
+    finetuning = FinetuneConfig(recipe=chosen, device=device, seed=seed)
     _check_report(report)
     config = EvaluateConfig(device=device, seed=seed)
-    folders: dict[Kind, Path] = {"id": id_folder, "ood": ood_folder}
+    folders: dict[Kind, Path] = {"id": id, "ood": ood}
     with open_workspace(catalog, create=False) as workspace, Decoder(DecodeConfig()) as decoder:
         with measured.Evaluating() as tell:
             common = (workspace, folders, decoder, config)
@@ -68,7 +61,7 @@ def evaluate(
                 found = evaluate(*common, checkpoint, tell.advance)
             else:
                 found = evaluate_finetuning(*common, unlabeled, finetuning, tell.advance)
-        measured.evaluated(found, report, as_json)
+        measured.evaluated(found, report, json)
 
 
 def _check_report(report: Path | None) -> None:
@@ -89,14 +82,3 @@ def _check_together(
             "a fine-tune starts from the classifier in service; leave out --checkpoint or "
             "--unlabeled"
         )
-
-
-def _recipe(
-    name: RecipeName, updates: int | None, margin: float | None
-) -> GuardedRecipe | PaperRecipe:
-    if name is RecipeName.paper:
-        return PaperRecipe() if margin is None else PaperRecipe(margin=margin)
-    if updates is None:
-        return GuardedRecipe()
-    least = min(updates, GuardedRecipe.min_updates)
-    return GuardedRecipe(min_updates=least, max_updates=updates)

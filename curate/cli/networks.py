@@ -18,15 +18,17 @@ from curate.cli.options import (
     Device,
     Identity,
     Json,
+    Margin,
     RecipeName,
     Schedule,
     Seed,
     Strict,
+    Updates,
+    recipe_of,
 )
 from curate.config import (
     DecodeConfig,
     FinetuneConfig,
-    GuardedRecipe,
     PaperRecipe,
     SplitConfig,
     TrainConfig,
@@ -95,14 +97,9 @@ def finetune(
         float | None,
         typer.Option(min=SLOWEST, max=FASTEST, show_default="guarded 0.01, paper 0.1"),
     ] = None,
-    updates: Annotated[
-        int | None,
-        typer.Option(min=1, help="Guarded: at most so many.", show_default="2000"),
-    ] = None,
+    updates: Updates = None,
     epochs: Annotated[int, typer.Option(min=1, help="Paper: passes.")] = PaperRecipe.epochs,
-    margin: Annotated[
-        float, typer.Option(min=0, max=100, help="Paper: m of Eq. 5.")
-    ] = PaperRecipe.margin,
+    margin: Margin = None,
     detach: Annotated[
         bool, typer.Option("--detach", help="Paper: Step A of the second head spares E.")
     ] = False,
@@ -118,18 +115,9 @@ def finetune(
     from curate.finetune import finetune
     from curate.workspace import open_workspace
 
-    chosen: GuardedRecipe | PaperRecipe
-    if recipe is RecipeName.guarded:
-        least = min(updates or GuardedRecipe.min_updates, GuardedRecipe.min_updates)
-        chosen = GuardedRecipe(
-            learning_rate=learning_rate or GuardedRecipe.learning_rate,
-            min_updates=least,
-            max_updates=updates or GuardedRecipe.max_updates,
-        )
-    else:
-        chosen = PaperRecipe(
-            epochs, margin, learning_rate or PaperRecipe.learning_rate, detach=detach
-        )
+    guarded = {"learning_rate": learning_rate, "max_updates": updates}
+    paper = {"learning_rate": learning_rate, "epochs": epochs, "margin": margin, "detach": detach}
+    chosen = recipe_of(recipe, guarded, paper)
     config = FinetuneConfig(recipe=chosen, device=device, seed=seed, force=force)
     with open_workspace(catalog, create=False) as workspace:
         with shown.Finetuning() as tell:

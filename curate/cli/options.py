@@ -7,9 +7,11 @@ import os
 import sys
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from curate.config import GuardedRecipe, PaperRecipe
 
 Catalog = Annotated[
     str | None,
@@ -32,6 +34,16 @@ Identity = Annotated[
     str, typer.Argument(metavar="ID", help="Of the network; its first characters do.")
 ]
 Reviewer = Annotated[str | None, typer.Option(help="Who says so.", show_default="your login name")]
+Updates = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Guarded: at most so many.", show_default=str(GuardedRecipe.max_updates)
+    ),
+]
+Margin = Annotated[
+    float | None,
+    typer.Option(min=0, max=100, help="Paper: m of Eq. 5.", show_default=str(PaperRecipe.margin)),
+]
 SLOWEST, FASTEST = 1e-6, 10.0
 """Bounds of learning rates: 0 would learn nothing, and nan is no number."""
 LONGEST_SETTLE = 86_400.0
@@ -44,6 +56,15 @@ class RecipeName(StrEnum):
 
     guarded = "guarded"
     paper = "paper"
+
+
+def recipe_of(
+    name: RecipeName, guarded: dict[str, Any], paper: dict[str, Any]
+) -> GuardedRecipe | PaperRecipe:
+    """The recipe with the options that were given; those that are None keep their default."""
+    given = guarded if name is RecipeName.guarded else paper
+    made = GuardedRecipe if name is RecipeName.guarded else PaperRecipe
+    return made(**{option: value for option, value in given.items() if value is not None})
 
 
 class Schedule(StrEnum):

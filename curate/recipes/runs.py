@@ -123,7 +123,8 @@ def run_guarded(
         return number >= recipe.min_updates and smoothed < aim / 10
 
     wanted = math.ceil(recipe.passes * len(candidates.unlabeled) / recipe.batch_size)
-    bounds = (recipe.min_updates, min(max(wanted, recipe.min_updates), recipe.max_updates))
+    most = min(max(wanted, recipe.min_updates), recipe.max_updates)
+    bounds = (min(recipe.min_updates, most), most)
     updates = _repeat(nn.ModuleList([network, average]), optimizer, update, bounds, met, run)
     network.load_state_dict(average.module.state_dict())
     return updates
