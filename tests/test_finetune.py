@@ -14,6 +14,8 @@ from curate.errors import HeldByAnother, UsageError
 from curate.finetune import LEASE, finetune
 from curate.images.decode import Decoder
 from curate.ingest import ingest
+from curate.model.checkpoint import read_manifest
+from curate.recipes.attempt import canary_count
 from curate.recipes.runs import Update
 from curate.score import Scorer
 from curate.workspace import Workspace, open_workspace
@@ -148,3 +150,33 @@ def test_reviewed_images_are_not_fine_tuned_on(workspace: Workspace) -> None:
     for sha256 in list(workspace.catalog.unlabeled()):
         workspace.catalog.reviews.add([(sha256, "ood", None)], "ann", datetime.now(UTC))
     assert finetune(workspace, FinetuneConfig()).images == 0
+
+
+def test_the_guarded_recipe_reads_its_pool_against_canaries(workspace: Workspace) -> None:
+    fill(workspace, 20, 40)
+    workspace.catalog.rates.set(0.1, datetime.now(UTC))
+    result = finetune(workspace, FinetuneConfig(recipe=QUICK, force=True))
+    assert result.outcome == "promoted", result.reason
+    made = read_manifest(workspace.checkpoints / str(result.checkpoint_id))
+    parent = read_manifest(workspace.checkpoints / str(made.parent))
+    held_out, canaries = len(made.calibration["held_out"]), len(made.calibration["canary"])
+    assert held_out + canaries == len(parent.calibration["held_out"])
+    assert canaries == held_out or canaries == held_out - 1
+    assert made.pool == frozenset(workspace.catalog.unlabeled())
+    assert set(made.standard) == {"discrepancy", "energy", "knn"}
+    assert made.standard != parent.standard
+
+
+@pytest.mark.parametrize(
+    ("calibration", "inbox", "rate", "canaries"),
+    [
+        (287, 465, 0.05, 143),  # half, where there are few
+        (5_714, 400, 0.05, 500),  # the fewest, where the inbox is small
+        (5_714, 4_000, 0.05, 1_000),  # a quarter of the inbox
+        (5_714, 400, 0.005, 796),  # four times what the rate needs
+    ],
+)
+def test_canaries_are_enough_but_do_not_drown_the_inbox(
+    calibration: int, inbox: int, rate: float, canaries: int
+) -> None:
+    assert canary_count(calibration, inbox, rate) == canaries
