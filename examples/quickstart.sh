@@ -21,7 +21,7 @@ step() {
 step curate demo pictures
 step curate train pictures/labeled --image-size 32 --epochs 30
 step curate watch pictures/inbox --once
-step curate finetune --updates 250
+step curate finetune
 step curate status
 step curate export flagged.csv --ood-only
 step head -n 4 flagged.csv

@@ -100,7 +100,7 @@ def status(found: Status, workspace: Workspace, as_json: bool) -> None:
         console.json_document(plain(found))
         return
     rows = [
-        ("catalog", safe(workspace.folder)),
+        ("catalog", near(workspace.folder)),
         ("images", f"{found.counts.images} ({found.counts.unreadable} files unreadable)"),
         ("tags", f"{found.counts.id} id, {found.counts.ood} ood, {found.counts.pending} pending"),
         ("reviewed", str(found.counts.reviewed)),
@@ -131,7 +131,7 @@ def _active(active: Active | None) -> str:
 
 
 def _source(source: Any) -> str:
-    name = safe(shown_path(source.root_uri, ""))
+    name = near(shown_path(source.root_uri, ""))
     if source.last_scan_at is None:
         return name
     return f"{name}, scanned {ago(source.last_scan_at)} ({source.watch_mode})"
