@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, func, inspect, select
+from sqlalchemy import Connection, Engine, func, inspect, select, text
 from sqlalchemy.exc import DBAPIError
 
 from curate import __version__
@@ -138,6 +138,7 @@ def _check_place(engine: Engine, create: bool) -> None:
 def _bring_up(engine: Engine, create: bool, known: list[Step]) -> None:
     with read(engine) as connection:
         found = version(connection)
+        _refuse_triggers(engine, connection)
     if found == 0 and not create:
         raise NoCatalog(place_of(engine))
     if found > known[-1].version:
@@ -145,6 +146,19 @@ def _bring_up(engine: Engine, create: bool, known: list[Step]) -> None:
     for step in known:
         if step.version > found:
             _apply(engine, step)
+
+
+def _refuse_triggers(engine: Engine, connection: Connection) -> None:
+    """A file from a stranger may hold statements that would run with ours; we make none."""
+    if file_of(engine) is None:
+        return
+    found = connection.scalar(text("SELECT min(name) FROM sqlite_master WHERE type = 'trigger'"))
+    if found is not None:
+        raise StorageError(
+            place_of(engine),
+            f"the catalog holds a trigger that curate did not make ({found!r}); somebody changed "
+            "it: restore a backup, or drop the trigger if you know it",
+        )
 
 
 def version(connection: Connection) -> int:

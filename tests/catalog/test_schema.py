@@ -256,3 +256,14 @@ def test_a_catalog_on_a_network_file_system_is_refused(
     with pytest.raises(StorageError, match="network file system"):
         open_catalog(tmp_path / "catalog.db", create=True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_trigger_that_somebody_put_in_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "catalog.db"
+    stock(file)
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute(
+            "CREATE TRIGGER evil AFTER INSERT ON review BEGIN SELECT load_extension('x'); END"
+        )
+    with pytest.raises(StorageError, match="a trigger that curate did not make \\('evil'\\)"):
+        open_catalog(file, create=False)
