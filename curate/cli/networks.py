@@ -43,10 +43,7 @@ def train(
         typer.Argument(metavar="LABELED", help="Folder with one sub-folder of images a class."),
     ],
     backbone: Annotated[
-        str,
-        typer.Option(
-            help="small-resnet, densenet-bc-100-12, wrn-28-10 or a torchvision classifier."
-        ),
+        str, typer.Option(help="small-resnet, densenet-bc-100-12, wrn-28-10 or torchvision's.")
     ] = TrainConfig.backbone,
     weights: Annotated[
         str | None, typer.Option(help="DEFAULT (torchvision's) or a safetensors file.")
