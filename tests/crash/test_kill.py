@@ -19,7 +19,6 @@ from safetensors.numpy import load_file
 from ..program import SHAPES, draw, run, start, status
 
 INGEST = ("ingest", "inbox")
-WATCH = ("watch", "inbox", "--once", "--settle", 0.5)
 TRAIN = ("train", "labeled", "--epochs", 12, "--image-size", 32)
 FINETUNE = ("finetune", "--updates", 60, "--force", "--json")
 
@@ -59,10 +58,7 @@ def weights(folder: Path) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("command", [INGEST, WATCH], ids=["ingest", "watch"])
-def test_images_on_their_way_in(
-    trained_once: Path, tmp_path: Path, command: tuple[object, ...]
-) -> None:
+def test_ingest(trained_once: Path, tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     shutil.copytree(trained_once, whole)
     for shape in SHAPES:
@@ -70,12 +66,12 @@ def test_images_on_their_way_in(
     (whole / "inbox" / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     shutil.copytree(whole, parts)
     began = time.monotonic()
-    run(whole, *command)
+    run(whole, *INGEST)
     took = time.monotonic() - began
     rng = random.Random(5)
-    hits = sum(killed(parts, command, took * rng.uniform(0.4, 0.9)) for _ in range(6))
+    hits = sum(killed(parts, INGEST, took * rng.uniform(0.4, 0.9)) for _ in range(6))
     assert hits >= 2, "the kills came too late to mean anything"
-    run(parts, *command)
+    run(parts, *INGEST)
     assert contents(parts) == contents(whole)
     assert contents(parts)["pending"] == 0
     assert leftovers(parts) == []
