@@ -52,11 +52,14 @@ def watch(
 
 
 def _once(service: Watch) -> Watched:
-    end = time.monotonic() + 2 * service.config.settle_seconds
-    service.turn(time.monotonic())
-    while service.waiting and time.monotonic() <= end:
-        time.sleep(min(service.pause(time.monotonic()), 0.5))
-        service.turn(time.monotonic())
+    now = time.monotonic()
+    end = now + 2 * service.config.settle_seconds
+    service.turn(now)
+    # The last turn is one after `end`: a machine that stalls must not make it leave quiet files.
+    while service.waiting and now < end:
+        time.sleep(min(service.pause(now), 0.5))
+        now = time.monotonic()
+        service.turn(now)
     service.total.left = service.waiting
     return service.total
 

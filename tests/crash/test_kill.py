@@ -1,4 +1,4 @@
-"""SIGKILL in the middle of train, ingest and fine-tune; then the same command again.
+"""SIGKILL in the middle of train, ingest, watch and fine-tune; then the same command again.
 
 Afterwards the catalog is that of an undisturbed run: nothing lost, nothing double, nothing left.
 """
@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import signal
 import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +21,31 @@ from safetensors.numpy import load_file
 from ..program import SHAPES, draw, run, start, status
 
 INGEST = ("ingest", "inbox")
+WATCH = ("watch", "inbox", "--once")
 TRAIN = ("train", "labeled", "--epochs", 12, "--image-size", 32)
 FINETUNE = ("finetune", "--updates", 60, "--force", "--json")
 
 
+def committed(folder: Path) -> tuple[int, ...]:
+    """How many previews, images and scores are stored for good."""
+    counts = []
+    for file, table in (("previews", "previews"), ("catalog", "image"), ("catalog", "score")):
+        with closing(sqlite3.connect(folder / ".curate" / f"{file}.db", timeout=30)) as database:
+            counts += database.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608
+    return tuple(counts)
+
+
 def killed(folder: Path, command: tuple[object, ...], after: float) -> bool:
-    """Start a command and kill it `after` seconds; whether it was still running then."""
+    """Run a command and kill it `after` seconds from its first commit; False if it had ended."""
+    before = committed(folder)
     process = start(folder, *command)
+    while process.poll() is None and committed(folder) == before:
+        time.sleep(0.01)
     time.sleep(after)
-    running = process.poll() is None
     process.kill()
-    process.communicate()
-    return running
+    _, stderr = process.communicate()
+    assert process.returncode in (0, -signal.SIGKILL), stderr
+    return process.returncode != 0
 
 
 def contents(folder: Path) -> dict[str, Any]:
@@ -58,22 +73,22 @@ def weights(folder: Path) -> dict[str, Any]:
     return found
 
 
-def test_ingest(trained_once: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", [INGEST, WATCH], ids=lambda command: command[0])
+def test_arriving_files(trained_once: Path, tmp_path: Path, command: tuple[object, ...]) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     shutil.copytree(trained_once, whole)
     for shape in SHAPES:
-        draw(whole / "inbox" / shape, shape, range(1000, 1100))
+        draw(whole / "inbox" / shape, shape, range(1000, 1400))
     (whole / "inbox" / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     shutil.copytree(whole, parts)
-    began = time.monotonic()
-    run(whole, *INGEST)
-    took = time.monotonic() - began
-    rng = random.Random(5)
-    hits = sum(killed(parts, INGEST, took * rng.uniform(0.4, 0.9)) for _ in range(6))
-    assert hits >= 2, "the kills came too late to mean anything"
-    run(parts, *INGEST)
+    run(whole, *command)
+    rng, kills = random.Random(5), 0
+    while killed(parts, command, rng.uniform(0, 0.3)):
+        kills += 1
+    assert kills >= 3, "the kills came too late to mean anything"
     assert contents(parts) == contents(whole)
     assert contents(parts)["pending"] == 0
+    assert committed(parts) == committed(whole)
     assert leftovers(parts) == []
 
 
