@@ -49,6 +49,8 @@ class TrainConfig:
     momentum: float = 0.9
     weight_decay: float = 5e-4
     schedule: Literal["one-cycle", "paper"] = "one-cycle"
+    compressed: float = 0.5
+    """Share of each batch that is encoded as JPEG anew, so that compression tells nothing."""
     split: SplitConfig = field(default_factory=SplitConfig)
     device: str = "auto"
     seed: int = 0
@@ -81,6 +83,8 @@ class GuardedRecipe:
     """Labeled images, labeled candidates and unlabeled candidates an update: so many of each."""
     quantile: float = 0.8
     """Candidates are the images above this quantile of our own classes' frozen scores."""
+    compressed: float = 0.5
+    """As in pre-training."""
     averaged: int = 200
     """Updates that the network is averaged over."""
     reach: float = 0.8

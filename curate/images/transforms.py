@@ -20,6 +20,8 @@ CHUNK = 256
 THREADS = min(8, os.cpu_count() or 1)
 MAPPED_ABOVE = 1 << 30
 """Bytes from which on the pixels lie in a temporary file instead of memory."""
+JPEG_QUALITIES = (50, 96)
+"""Lowest, and one above the highest, of images that are encoded anew in training."""
 
 
 def load_pixels(previews: Previews, hashes: Sequence[str], size: int) -> torch.Tensor:
@@ -73,18 +75,44 @@ def _square(preview: bytes, size: int) -> NDArray[np.uint8]:
     return np.asarray(square, np.uint8).transpose(2, 0, 1)
 
 
-def augment(pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def augment(
+    pixels: torch.Tensor, generator: torch.Generator, compressed: float = 0.0
+) -> torch.Tensor:
     """Flip each image at random, and crop it after reflecting S // 8 pixels around it.
 
-    (B, 3, S, S) uint8 -> the same, on the device of `pixels`; `generator` lies on the CPU.
+    A share `compressed` of the images is then encoded as JPEG and decoded, so that no network
+    learns to tell uploads by their compression. (B, C, S, S) uint8 -> the same, on the CPU.
     """
+    return _compress(_crop_and_flip(pixels, generator), generator, compressed)
+
+
+def _compress(pixels: torch.Tensor, generator: torch.Generator, share: float) -> torch.Tensor:
+    if share == 0:
+        return pixels
+    chosen = torch.rand(len(pixels), generator=generator) < share
+    qualities = torch.randint(*JPEG_QUALITIES, (len(pixels),), generator=generator)
+    for row in chosen.nonzero()[:, 0].tolist():
+        pixels[row] = as_jpeg(pixels[row], int(qualities[row]))
+    return pixels
+
+
+def as_jpeg(pixels: torch.Tensor, quality: int) -> torch.Tensor:
+    """An image (3, S, S) of uint8 as a JPEG of this quality gives it back."""
+    stream = BytesIO()
+    Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy()).save(
+        stream, "JPEG", quality=quality
+    )
+    with Image.open(stream, formats=("JPEG",)) as decoded:
+        return torch.from_numpy(np.array(decoded)).permute(2, 0, 1)
+
+
+def _crop_and_flip(pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     count, channels, side, _ = pixels.shape
     border = side // 8
     offsets = torch.randint(-border, border + 1, (2, count, 1), generator=generator)
     flipped = torch.rand(count, 1, generator=generator) < 0.5
     rows, columns = (_reflected(torch.arange(side) + offset, side) for offset in offsets)
     columns = torch.where(flipped, columns.flip(1), columns)
-    rows, columns = rows.to(pixels.device), columns.to(pixels.device)
     shape = (count, channels, side, side)
     taken = pixels.gather(2, rows[:, None, :, None].expand(shape))
     return taken.gather(3, columns[:, None, None, :].expand(shape))

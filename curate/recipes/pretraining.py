@@ -58,7 +58,8 @@ def train_one_epoch(
             step, per_epoch * (config.epochs or 1), config
         )
         rows = stream.take(step * batch, batch)
-        pixels = augment(split.pixels[rows].to(device), step_generator(config.seed, step))
+        generator = step_generator(config.seed, step)
+        pixels = augment(split.pixels[rows], generator, config.compressed).to(device)
         with autocast(device):
             logits_1, logits_2 = network(pixels)
         loss = supervised_loss(logits_1, logits_2, split.labels[rows].to(device))

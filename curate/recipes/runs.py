@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -96,7 +97,9 @@ def run_guarded(
     """
     device = next(network.parameters()).device
     streams = [
-        Batches(pixels, run.seed + stream, device, rows, augmented=True)
+        Batches(
+            pixels, run.seed + stream, device, rows, partial(augment, compressed=recipe.compressed)
+        )
         for stream, (pixels, rows) in enumerate(
             [
                 (run.labeled.pixels, None),
@@ -139,7 +142,7 @@ class Batches:
         seed: int,
         device: torch.device,
         rows: torch.Tensor | None = None,
-        augmented: bool = False,
+        augmented: Callable[[Tensor, torch.Generator], Tensor] | None = None,
     ) -> None:
         self._pixels, self._seed, self._device = pixels, seed, device
         self._rows = torch.arange(len(pixels)) if rows is None else rows
@@ -149,10 +152,10 @@ class Batches:
     def take(self, number: int, count: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Row numbers (count,) and pixels (count, 3, S, S) of an update."""
         rows = self._rows[self._stream.take(number * count, count)]
-        pixels = self._pixels[rows].to(self._device)
+        pixels = self._pixels[rows]
         if self._augmented:
-            pixels = augment(pixels, step_generator(self._seed, -1 - number))
-        return rows, pixels
+            pixels = self._augmented(pixels, step_generator(self._seed, -1 - number))
+        return rows, pixels.to(self._device)
 
 
 def _averaging(updates: int) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:

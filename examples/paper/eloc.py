@@ -167,7 +167,7 @@ def _update(
     """One step on kept images (the first of `pixels`, as many as labels) and left-out ones."""
     device, kept = next(network.parameters()).device, len(labels)
     with autocast(device):
-        heads = network(augment(pixels.to(device), step_generator(*number)))
+        heads = network(augment(pixels, step_generator(*number)).to(device))
     loss = eloc_loss([h[:kept] for h in heads], labels.to(device), [h[kept:] for h in heads])
     optimizer.zero_grad()
     torch.autograd.backward(loss)

@@ -5,13 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
-from io import BytesIO
 
-import numpy as np
 import torch
-from PIL import Image
 
 from curate.errors import UsageError
+from curate.images.transforms import as_jpeg
 from curate.model.sampling import Stream
 from curate.model.split import LabeledSplit
 from examples.paper.datasets import Images, Spec, load
@@ -101,17 +99,9 @@ def jpeg_control(ours: Spec, quality: int, size: int = 32) -> Sets:
     """
     sets = read_sets(ours, ours, size)
     count = len(sets.test) // 2
-    again = torch.stack([_encoded(image, quality) for image in sets.test.pixels[count:]])
+    again = torch.stack([as_jpeg(image, quality) for image in sets.test.pixels[count:]])
     test = replace(sets.test, pixels=sets.test.pixels[:count])
     return Sets(sets.train, test, Images(again, None, ()))
-
-
-def _encoded(pixels: torch.Tensor, quality: int) -> torch.Tensor:
-    stream = BytesIO()
-    image = Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
-    image.save(stream, "JPEG", quality=quality)
-    with Image.open(stream, formats=("JPEG",)) as decoded:
-        return torch.from_numpy(np.array(decoded)).permute(2, 0, 1)
 
 
 def labeled_of(sets: Sets, plan: Plan, seed: int) -> Labeled:

@@ -190,6 +190,7 @@ def _train_config(settings: Settings, paper_epochs: int) -> TrainConfig:
         epochs=settings.epochs or (paper_epochs if paper else FAST_EPOCHS),
         batch_size=settings.batch_size,
         schedule="paper" if paper else "one-cycle",
+        compressed=0.0,
         seed=settings.seed,
     )
 

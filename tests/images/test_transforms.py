@@ -119,8 +119,35 @@ def test_augment_moves_all_channels_together() -> None:
     assert not torch.equal(made[0], made[1])
 
 
-def test_augment_is_a_function_of_its_generator() -> None:
+@pytest.mark.parametrize("compressed", [0.0, 0.5])
+def test_augment_is_a_function_of_its_generator(compressed: float) -> None:
     pixels = torch.randint(0, 256, (8, 3, 16, 16), dtype=torch.uint8)
-    again = [augment(pixels, torch.Generator().manual_seed(seed)) for seed in (3, 3, 4)]
+    seeds = (3, 3, 4)
+    again = [augment(pixels, torch.Generator().manual_seed(seed), compressed) for seed in seeds]
     assert torch.equal(again[0], again[1])
     assert not torch.equal(again[0], again[2])
+
+
+def again(pixels: torch.Tensor, quality: int) -> bytes:
+    """The pixels as a JPEG gives them back."""
+    jpeg = io.BytesIO()
+    Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(jpeg, "JPEG", quality=quality)
+    return Image.open(jpeg).tobytes()
+
+
+def test_augment_encodes_a_share_of_the_images_at_every_quality_from_50_to_95() -> None:
+    generator = torch.Generator().manual_seed(5)
+    image = torch.randint(0, 256, (3, 1, 8), dtype=torch.uint8, generator=generator)
+    image = torch.cat([image, image.flip(2)], 2).expand(3, 16, 16)
+    pixels = image.expand(400, 3, 16, 16)
+    plain = augment(pixels, torch.Generator().manual_seed(0))
+    made = augment(pixels, torch.Generator().manual_seed(0), 0.4)
+    changed = [row for row in range(400) if not torch.equal(plain[row], made[row])]
+    assert 130 <= len(changed) <= 190
+    qualities = set()
+    for row in changed:
+        known = {again(plain[row], quality): quality for quality in range(50, 96)}
+        qualities.add(known[made[row].permute(1, 2, 0).numpy().tobytes()])
+    assert min(qualities) == 50
+    assert max(qualities) == 95
+    assert torch.equal(pixels, image.expand(400, 3, 16, 16))
