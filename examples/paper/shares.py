@@ -20,12 +20,14 @@ from curate.errors import CurateError
 from curate.model.device import choose_device
 from examples.paper.datasets import parse
 from examples.paper.inboxes import Plan, Sets, Setting, jpeg_control, read_sets
+from examples.paper.keeping import write_whole
 from examples.paper.runs import RECIPES, Row, Workbench, read_rows
+from examples.paper.shares_plot import plot
 from examples.paper.shares_table import table
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Make the runs that are missing, print the table; returns the exit code."""
+    """Make the runs that are missing, print the tables; returns the exit code."""
     options = _parser().parse_args(arguments)
     try:
         sys.stdout.write(run(options) + "\n")
@@ -36,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(options: argparse.Namespace) -> str:
-    """The finished table of all runs that lie in the folder."""
+    """The finished tables of all runs that lie in the folder."""
     options.work.mkdir(parents=True, exist_ok=True)
     name, _, text = (options.ood or f"JPEG={options.jpeg}").partition("=")
     plan = Plan(
@@ -60,7 +62,10 @@ def run(options: argparse.Namespace) -> str:
             sets = sets or _read(options, text)
             bench = Workbench(plan, sets, options.work, choose_device(options.device))
             _tell(bench.make(setting))
-    return table(read_rows(options.work))
+    rows = read_rows(options.work)
+    if options.plot:
+        write_whole(options.plot, plot(rows, name).encode())
+    return table(rows)
 
 
 def _read(options: argparse.Namespace, ood: str) -> Sets:
@@ -106,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--rate", type=float, default=0.05)
     add("--updates", type=int, help="of a fine-tune at most; else the recipe's own")
     add("--table", action="store_true", help="make no run, print what is there")
+    add("--plot", type=Path, metavar="FILE", help="draw the OOD set's runs as an SVG")
     add("--device", default="auto")
     return parser
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 import torch
@@ -14,7 +15,8 @@ from examples.paper import shares
 from examples.paper.datasets import Spec
 from examples.paper.inboxes import Plan, Setting, inbox_of, jpeg_control, labeled_of, read_sets
 from examples.paper.runs import RECIPES, resplit_alarms
-from examples.paper.shares_table import table
+from examples.paper.shares_plot import plot
+from examples.paper.shares_table import lower_bound, table
 
 from .pictures import coloured, write_labeled, write_sheet
 
@@ -111,7 +113,7 @@ def test_each_recipe_is_run_once_and_measured(
         assert set(row["fresh"]) == {*METHODS, *ALARMS, "score", "recall"}
         assert ("recall" in row["inbox_images"]) == (row["share"] > 0)
         assert row["outcome"] == {"frozen": "skipped"}.get(row["recipe"], row["outcome"])
-    assert printed.count("\n") == 4
+    assert printed.count("\n") == 9
     assert not list(tmp_path.glob("*.progress"))
     before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     assert shares.main(call(data, tmp_path, *seeds)) == 0
@@ -152,9 +154,52 @@ def test_the_table_by_hand() -> None:
             (1, "guarded", "rejected", 0.7),
         )
     ]
-    cells = [cell.strip() for cell in table(made).splitlines()[2].strip("| ").split("|")]
-    assert cells[:8] == ["far", "10.0%", "100%", "2", "65.0", "", "", "75.0"]
-    assert cells[-2:] == ["energy 80.0", "1 promoted, 1 rejected"]
+    lines = [[cell.strip() for cell in line.strip("| ").split("|")] for line in lines_of(made)]
+    assert lines[2][:8] == ["far", "10.0%", "100%", "2", "65.0", "", "", "75.0"]
+    assert lines[2][-2:] == ["energy 80.0", "1 promoted, 1 rejected"]
+    # Differences 0.2, 0 and 0.05, -0.15: standard error 0.1, the quantile is 6.314.
+    assert lines[6] == ["far", "10.0%", "100%", "+10.0 (-53.1)", "", "", "-5.0 (-68.1)"]
+
+
+def lines_of(rows: list[dict[str, Any]]) -> list[str]:
+    return table(rows).splitlines()
+
+
+@pytest.mark.parametrize("count", [2, 3, 10])
+def test_the_bound_is_that_of_a_paired_t_test(count: int) -> None:
+    numpy, stats = pytest.importorskip("numpy"), pytest.importorskip("scipy.stats")
+    found = numpy.random.default_rng(count).normal(0.01, 0.02, count)
+    interval = stats.t.interval(0.9, count - 1, found.mean(), stats.sem(found))
+    assert lower_bound(found.tolist()) == pytest.approx(interval[0], abs=1e-5)
+
+
+def test_one_run_bounds_nothing() -> None:
+    assert lower_bound([0.3]) is None
+
+
+def test_the_plot_by_hand() -> None:
+    def run(recipe: str, share: float, auroc: float) -> dict[str, Any]:
+        return {
+            "ood": "far<",
+            "share": share,
+            "part": 1.0,
+            "recipe": recipe,
+            "fresh": {"score": auroc},
+        }
+
+    drawn = plot([run("frozen", 0, 0.8), run("frozen", 0.5, 0.8), run("guarded", 0.5, 0.9)], "far<")
+    picture = ElementTree.fromstring(drawn)  # noqa: S314  (our own)
+    svg = "{http://www.w3.org/2000/svg}"
+    dots = {(dot.get("cx"), dot.get("cy")) for dot in picture.iter(f"{svg}circle")}
+    assert dots == {("197.5", "350.0"), ("472.5", "350.0"), ("472.5", "40.0")}
+    words = [text.text for text in picture.iter(f"{svg}text")]
+    assert words[0] == "AUROC on fresh images, by the share of far< in the inbox"
+    assert words[1:] == ["80 %", "85 %", "90 %", "0 %", "50 %", "frozen", "guarded"]
+
+
+def test_a_plot_of_nothing_is_an_error() -> None:
+    with pytest.raises(UsageError, match="no run with near as OOD"):
+        plot([], "near")
 
 
 def test_a_missing_folder_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
