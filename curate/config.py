@@ -89,7 +89,7 @@ class GuardedRecipe:
     """Updates that the network is averaged over."""
     reach: float = 0.8
     """Part of the largest possible excess, pi ln K, that is aimed at."""
-    passes: int = 75
+    passes: int = 50
     """Over the unlabeled candidates at most, within the two bounds that follow."""
     min_updates: int = 200
     max_updates: int = 2000
