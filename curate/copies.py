@@ -13,6 +13,8 @@ from curate.images.paths import root_path
 
 MANIFEST = "manifest.csv"
 FOLDER_BYTES = 200
+UNCHECKED = "unchecked"
+"""Never the name of a copy, for those hold a dash."""
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')
 """What some file system or another does not take in a name."""
 _DEVICE = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)
@@ -63,8 +65,11 @@ def _safe(name: str) -> str:
 
 
 def _copy_checked(original: Path, target: Path, row: dict[str, object]) -> bool:
-    """Copy what is still the catalogued content; whether it was."""
-    digest = hashlib.sha256()
+    """Copy what is still the catalogued content; whether it was.
+
+    A sighting that has changed must not cost the copy that another one of the same name gave.
+    """
+    digest, unchecked = hashlib.sha256(), target.with_name(UNCHECKED)
     try:
         source = os.fdopen(os.open(original, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
     except OSError:
@@ -73,10 +78,11 @@ def _copy_checked(original: Path, target: Path, row: dict[str, object]) -> bool:
         found = os.fstat(source.fileno())
         if not stat.S_ISREG(found.st_mode) or found.st_size != row["bytes"]:
             return False
-        _copy_bytes(source, target, digest)
+        _copy_bytes(source, unchecked, digest)
     if digest.hexdigest() != row["sha256"]:
-        target.unlink()
+        unchecked.unlink()
         return False
+    unchecked.replace(target)
     return True
 
 

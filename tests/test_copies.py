@@ -1,0 +1,53 @@
+"""Copies of originals that were renamed, changed or cannot be read since they were catalogued."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from curate.catalog.query import Query
+from curate.config import DecodeConfig
+from curate.export import export
+from curate.images.decode import Decoder
+from curate.ingest import ingest
+from curate.workspace import Workspace, open_workspace
+
+from .program import draw
+
+
+@pytest.fixture(scope="module")
+def decoder() -> Iterator[Decoder]:
+    with Decoder(DecodeConfig(workers=1)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    with open_workspace(str(tmp_path / "store"), create=True) as opened:
+        yield opened
+
+
+@pytest.fixture
+def catalogued(tmp_path: Path, workspace: Workspace, decoder: Decoder) -> Callable[[], object]:
+    """Catalogues what lies in `inbox/` now."""
+    return lambda: ingest(workspace, [str(tmp_path / "inbox")], decoder)
+
+
+def copies(folder: Path) -> list[bytes]:
+    return [path.read_bytes() for path in sorted(folder.rglob("*.png"))]
+
+
+def test_a_copy_outlives_another_sighting_of_its_name_that_changed(
+    tmp_path: Path, workspace: Workspace, catalogued: Callable[[], object]
+) -> None:
+    (first,) = draw(tmp_path / "inbox" / "a", "disc", range(1))
+    (second,) = draw(tmp_path / "inbox" / "b", "disc", range(1))
+    catalogued()
+    content = first.read_bytes()
+    second.write_bytes(bytes(len(content)))
+    made = export(workspace, Query(), tmp_path / "out", "imagefolder", all_paths=True)
+    assert (made.rows, made.missing) == (2, (str(second),))
+    assert copies(tmp_path / "out") == [content]
+    assert not list((tmp_path / "out").rglob("unchecked"))
