@@ -6,8 +6,9 @@ import hashlib
 import os
 import re
 import stat
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import IO
 
 from curate.images.paths import root_path
 
@@ -70,26 +71,26 @@ def _copy_checked(original: Path, target: Path, row: dict[str, object]) -> bool:
     A sighting that has changed must not cost the copy that another one of the same name gave.
     """
     digest, unchecked = hashlib.sha256(), target.with_name(UNCHECKED)
-    try:
-        source = os.fdopen(os.open(original, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
-    except OSError:
-        return False
-    with source:
-        found = os.fstat(source.fileno())
-        if not stat.S_ISREG(found.st_mode) or found.st_size != row["bytes"]:
-            return False
-        _copy_bytes(source, unchecked, digest)
-    if digest.hexdigest() != row["sha256"]:
-        unchecked.unlink()
-        return False
-    unchecked.replace(target)
-    return True
-
-
-def _copy_bytes(source: IO[bytes], target: Path, digest: hashlib._Hash) -> None:
-    with target.open("wb") as out:
-        while block := source.read(1 << 20):
+    with unchecked.open("wb") as out:
+        for block in _blocks(original, row["bytes"]):
             digest.update(block)
             out.write(block)
-        out.flush()
-        os.fsync(out.fileno())
+        unchanged = digest.hexdigest() == row["sha256"]
+        if unchanged:
+            out.flush()
+            os.fsync(out.fileno())
+    if unchanged:
+        unchecked.replace(target)
+    else:
+        unchecked.unlink()
+    return unchanged
+
+
+def _blocks(original: Path, size: object) -> Iterator[bytes]:
+    """The content of a regular file of that size, as far as it can be read: the digest tells."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+    with suppress(OSError), os.fdopen(os.open(original, flags), "rb") as source:
+        found = os.fstat(source.fileno())
+        if stat.S_ISREG(found.st_mode) and found.st_size == size:
+            while block := source.read(1 << 20):
+                yield block

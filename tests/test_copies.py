@@ -9,6 +9,7 @@ import pytest
 
 from curate.catalog.query import Query
 from curate.config import DecodeConfig
+from curate.copies import copy
 from curate.export import export
 from curate.images.decode import Decoder
 from curate.ingest import ingest
@@ -51,3 +52,19 @@ def test_a_copy_outlives_another_sighting_of_its_name_that_changed(
     assert (made.rows, made.missing) == (2, (str(second),))
     assert copies(tmp_path / "out") == [content]
     assert not list((tmp_path / "out").rglob("unchecked"))
+
+
+def test_an_original_that_the_disk_does_not_give_is_not_copied(tmp_path: Path) -> None:
+    """Reading the first page of one's own memory fails as a bad block does: with EIO."""
+    row = {"path": "/proc/self/mem", "bytes": 0, "sha256": "0" * 64, "tag": "ood", "label": None}
+    assert not copy(row, tmp_path)
+    assert [path.name for path in tmp_path.rglob("*")] == ["_ood"]
+
+
+def test_a_full_disk_still_ends_the_export(tmp_path: Path) -> None:
+    (picture,) = draw(tmp_path, "disc", range(1))
+    row = {"path": str(picture), "bytes": picture.stat().st_size, "sha256": "0" * 64, "tag": "ood"}
+    (tmp_path / "_ood").mkdir()
+    (tmp_path / "_ood" / "unchecked").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left"):
+        copy(row | {"label": None}, tmp_path)

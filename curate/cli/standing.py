@@ -89,8 +89,8 @@ def exported(result: Exported, destination: Path) -> None:
     console.note(f"{result.rows} rows in {safe(destination)}")
     if result.missing:
         console.warn(
-            f"{len(result.missing)} originals are gone or changed and were not copied, the first "
-            f"is {safe(result.missing[0])}; the manifest names them"
+            f"{len(result.missing)} originals are gone, changed or unreadable and were not copied, "
+            f"the first is {safe(result.missing[0])}; the manifest names them"
         )
 
 
