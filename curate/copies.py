@@ -6,8 +6,9 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 
 from curate.images.paths import root_path
@@ -21,15 +22,15 @@ _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')
 _DEVICE = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)
 
 
-def copy(row: dict[str, object], folder: Path) -> bool:
-    """Copy the original of an exported row into its class below `folder`.
+def copy(row: dict[str, object], folder: Path, elsewhere: Iterable[Path] = ()) -> bool:
+    """Copy the original of an exported row, or its twin `elsewhere`, into its class below `folder`.
 
-    False, and nothing is left, where it is no more the content that was catalogued.
+    False, and nothing is left, where none is any more the content that was catalogued.
     """
     original = _original(str(row["path"]))
     target = folder / _folder_name(row) / _file_name(str(row["sha256"]), original)
     target.parent.mkdir(exist_ok=True)
-    return _copy_checked(original, target, row)
+    return any(_copy_checked(place, target, row) for place in chain((original,), elsewhere))
 
 
 def _original(shown: str) -> Path:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Literal
 
 from curate.catalog.query import Query
-from curate.catalog.store import ImageRow
+from curate.catalog.store import Catalog, ImageRow
 from curate.copies import MANIFEST, copy
 from curate.errors import StorageError, UsageError
 from curate.images.paths import decode, root_path
@@ -123,10 +123,12 @@ def export(
         raise UsageError(f"{str(destination)!r} is no place for an export; name a file in it")
     _check_destination(workspace, destination, folder=format == "imagefolder")
     rows = _counted(records(workspace, query, all_paths), on_rows)
+    # With all paths each sighting has a row, and answers for itself.
+    elsewhere = None if all_paths else workspace.catalog
     try:
         with _whole(destination, folder=format == "imagefolder") as temporary:
             if format == "imagefolder":
-                return _write_folder(rows, temporary)
+                return _write_folder(rows, temporary, elsewhere)
             with temporary.open("w", encoding="utf-8", newline="") as out:
                 count = write_manifest(rows, format, out)
                 out.flush()
@@ -219,18 +221,31 @@ def _counted(
         on_rows(done)
 
 
-def _write_folder(rows: Iterable[dict[str, object]], folder: Path) -> Exported:
-    """Copies below `folder/<class>/` (OOD below `_ood/`, unscored below `_pending/`)."""
+def _write_folder(
+    rows: Iterable[dict[str, object]], folder: Path, elsewhere: Catalog | None
+) -> Exported:
+    """Copies below `folder/<class>/` (OOD below `_ood/`, unscored below `_pending/`).
+
+    An original that is gone is looked for wherever else `elsewhere` has seen its content.
+    """
     missing: list[str] = []
     with (folder / MANIFEST).open("w", encoding="utf-8", newline="") as out:
-        copied = (_copied(row, folder, missing) for row in rows)
+        copied = (_copied(row, folder, elsewhere, missing) for row in rows)
         count = write_manifest(copied, "csv", out)
         out.flush()
         os.fsync(out.fileno())
     return Exported(count, tuple(missing))
 
 
-def _copied(row: dict[str, object], folder: Path, missing: list[str]) -> dict[str, object]:
-    if not copy(row, folder):
+def _copied(
+    row: dict[str, object], folder: Path, elsewhere: Catalog | None, missing: list[str]
+) -> dict[str, object]:
+    if not copy(row, folder, _places(elsewhere, str(row["sha256"])) if elsewhere else ()):
         missing.append(str(row["path"]))
     return row
+
+
+def _places(catalog: Catalog, sha256: str) -> Iterator[Path]:
+    """Where a content was seen, newest first; the catalog is asked only when one is wanted."""
+    for root_uri, path in catalog.places(sha256):
+        yield root_path(root_uri) / decode(path)

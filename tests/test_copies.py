@@ -54,6 +54,27 @@ def test_a_copy_outlives_another_sighting_of_its_name_that_changed(
     assert not list((tmp_path / "out").rglob("unchecked"))
 
 
+def test_a_renamed_original_is_copied_from_where_it_is(
+    tmp_path: Path, workspace: Workspace, catalogued: Callable[[], object]
+) -> None:
+    (picture,) = draw(tmp_path / "inbox", "disc", range(1))
+    content = picture.read_bytes()
+    for name in ("between.png", "\udcff.png"):
+        catalogued()
+        picture = picture.rename(picture.with_name(name))
+    catalogued()
+    picture.with_name("between.png").write_bytes(bytes(len(content)))
+    made = export(workspace, Query(), tmp_path / "out", "imagefolder")
+    assert (made.rows, made.missing) == (1, ())
+    assert copies(tmp_path / "out") == [content]
+    every = export(workspace, Query(), tmp_path / "all", "imagefolder", all_paths=True)
+    assert [Path(path).name for path in every.missing] == ["disc-0.png", "between.png"]
+    assert copies(tmp_path / "all") == [content]
+    picture.unlink()
+    assert len(export(workspace, Query(), tmp_path / "none", "imagefolder").missing) == 1
+    assert copies(tmp_path / "none") == []
+
+
 def test_an_original_that_the_disk_does_not_give_is_not_copied(tmp_path: Path) -> None:
     """Reading the first page of one's own memory fails as a bad block does: with EIO."""
     row = {"path": "/proc/self/mem", "bytes": 0, "sha256": "0" * 64, "tag": "ood", "label": None}

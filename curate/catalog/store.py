@@ -19,6 +19,7 @@ from curate.catalog.engine import chunks, insert, read, write
 from curate.catalog.leases import Leases
 from curate.catalog.listing import Key
 from curate.catalog.models import Models
+from curate.catalog.places import places
 from curate.catalog.query import Query
 from curate.catalog.rates import Rates
 from curate.catalog.reviews import Reviews, standing
@@ -221,6 +222,11 @@ class Catalog:
         with read(self._engine) as connection:
             found = connection.scalar(select(Image.sha256).where(Image.sha256 == sha256))
         return found is not None
+
+    def places(self, sha256: str) -> list[tuple[str, str]]:
+        """(root URI, path) of each sighting of a content, the newest first."""
+        with read(self._engine) as connection:
+            return [(root, path) for root, path in connection.execute(places(sha256))]
 
     def find_by_path(self, root_uri: str, path: str) -> str | None:
         """The content last seen at an encoded path of a source; None if it was no image then."""

@@ -47,6 +47,14 @@ def test_a_batch_larger_than_a_statement(catalog: Catalog, source_id: str, activ
     assert sum(1 for _ in catalog.unlabeled()) == 2_300
 
 
+def test_where_a_content_was_seen_newest_first(catalog: Catalog, source_id: str) -> None:
+    other = catalog.source("file:///other", NOW)
+    catalog.add_images(source_id, [image(1, "a.jpg"), image(2, "b.jpg")], NOW)
+    catalog.add_images(other, [image(1, "c.jpg")], after(hours=1))
+    assert catalog.places(name_of(1)) == [("file:///other", "c.jpg"), (ROOT, "a.jpg")]
+    assert catalog.places(name_of(3)) == []
+
+
 def test_a_name_used_again_means_the_new_content(catalog: Catalog, source_id: str) -> None:
     catalog.add_images(source_id, [image(1, "x.jpg")], NOW)
     catalog.add_images(source_id, [image(2, "x.jpg")], after(hours=1))
