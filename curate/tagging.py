@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple
 from datetime import UTC, datetime
 from pathlib import Path
 
+from curate.catalog.places import Place, Stat
+from curate.catalog.store import Catalog
 from curate.errors import UsageError
+from curate.images.decode import FileStat
 from curate.images.paths import encode, root_uri
 from curate.workspace import Workspace
 
@@ -25,13 +29,14 @@ def tag(
     """Record `verdict` for the images that `names` (paths or SHA-256) mean, as one step.
 
     Returns how many images it was. Raises UsageError, and records nothing, when a name is not in
-    the catalog or a class is given to an OOD image.
+    the catalog, its file has changed since, or a class is given to an OOD image.
     """
     if class_name is not None and verdict != "id":
         raise UsageError("--class says which of our classes an image is; leave it out with ood")
     if class_name is not None and not _names_a_class(class_name):
         raise UsageError(f"{class_name!r} is no name of a class; give one that a folder can have")
-    images = {name: image_of(workspace, name) for name in names}
+    sources = {source.root_uri: source.source_id for source in workspace.catalog.sources()}
+    images = {name: _image_of(workspace.catalog, sources, name) for name in names}
     unknown = [name for name, sha256 in images.items() if sha256 is None]
     if unknown:
         raise UsageError(
@@ -59,16 +64,41 @@ def undo(workspace: Workspace, reviewer: str) -> int:
     return workspace.catalog.reviews.undo(reviewer, datetime.now(UTC))
 
 
-def image_of(workspace: Workspace, name: str) -> str | None:
-    """The content that a path or a SHA-256 stands for, None when the catalog has none."""
+def _image_of(catalog: Catalog, sources: dict[str, str], name: str) -> str | None:
+    """The content that a path or a SHA-256 stands for, None when the catalog has none.
+
+    Raises UsageError for a file that the catalog does not hold as it is now.
+    """
     if _SHA256.fullmatch(name):
-        return name if workspace.catalog.has_image(name) else None
+        return name if catalog.has_image(name) else None
     path = Path(name).absolute()
+    stat = _stat_of(path)
+    sha256 = catalog.content_at(list(_places(sources, path)), stat)
+    if stat is not None and sha256 is None:
+        raise UsageError(
+            f"{name!r} is not in the catalog as it is now, and what was said of it could fall on "
+            "other bytes; nothing was tagged. Run `curate ingest` on it first"
+        )
+    return sha256
+
+
+def _stat_of(path: Path) -> Stat | None:
+    """The stat of what is at a path; None where nothing is any more, or ever could be."""
+    try:
+        return astuple(FileStat.of(path.lstat()))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    except OSError as error:
+        raise UsageError(
+            f"{str(path)!r}: {error.strerror}; nothing was tagged. Name the image by its SHA-256"
+        ) from error
+
+
+def _places(sources: dict[str, str], path: Path) -> Iterator[Place]:
+    """Where each source that the path lies in would have it."""
     for root in path.parents:
-        sha256 = workspace.catalog.find_by_path(root_uri(root), encode(path.relative_to(root)))
-        if sha256:
-            return sha256
-    return None
+        if source_id := sources.get(root_uri(root)):
+            yield source_id, encode(path.relative_to(root))
 
 
 def choose_rate(workspace: Workspace, text: str) -> float:

@@ -19,7 +19,7 @@ from curate.catalog.engine import chunks, insert, read, write
 from curate.catalog.leases import Leases
 from curate.catalog.listing import Key
 from curate.catalog.models import Models
-from curate.catalog.places import places
+from curate.catalog.places import Place, Stat, places, seen_as, seen_last
 from curate.catalog.query import Query
 from curate.catalog.rates import Rates
 from curate.catalog.reviews import Reviews, standing
@@ -228,20 +228,15 @@ class Catalog:
         with read(self._engine) as connection:
             return [(root, path) for root, path in connection.execute(places(sha256))]
 
-    def find_by_path(self, root_uri: str, path: str) -> str | None:
-        """The content last seen at an encoded path of a source; None if it was no image then."""
-        unreadable = select(Unreadable.path).where(
-            Unreadable.source_id == Sighting.source_id, Unreadable.path == Sighting.path
-        )
-        newest = (
-            select(Sighting.sha256)
-            .join(Source, Source.source_id == Sighting.source_id)
-            .where(Source.root_uri == root_uri, Sighting.path == path, ~unreadable.exists())
-            .order_by(Sighting.last_seen.desc(), Sighting.first_seen.desc())
-            .limit(1)
-        )
+    def content_at(self, at: Sequence[Place], stat: Stat | None) -> str | None:
+        """The content that was read at one of these places from a file with this `stat`.
+
+        None stands for a file that is gone: what was read there last, if that was an image.
+        """
+        if not at:
+            return None
         with read(self._engine) as connection:
-            return connection.scalar(newest)
+            return connection.scalar(seen_last(at) if stat is None else seen_as(at, stat))
 
     def unlabeled(self) -> Iterator[str]:
         """The content of every image on which no review stands."""

@@ -114,8 +114,8 @@ def reservoir_of(workspace: Workspace) -> int:
 
 QUESTIONS: dict[str, Question] = {
     "is this hash known": lambda w, n: w.catalog.has_image(name_of(n // 2)),
-    "which image is this path": lambda w, n: w.catalog.find_by_path(
-        "file:///in/box", image(n // 2).path
+    "which image is this path": lambda w, n: w.catalog.content_at(
+        [(w.catalog.sources()[0].source_id, image(n // 2).path)], None
     ),
     "pending, 500": lambda w, n: w.catalog.pending(DETECTOR, 500),
     "how many came since": lambda w, n: w.catalog.new_images_since(START + timedelta(seconds=n)),

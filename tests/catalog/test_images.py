@@ -58,18 +58,40 @@ def test_where_a_content_was_seen_newest_first(catalog: Catalog, source_id: str)
 def test_a_name_used_again_means_the_new_content(catalog: Catalog, source_id: str) -> None:
     catalog.add_images(source_id, [image(1, "x.jpg")], NOW)
     catalog.add_images(source_id, [image(2, "x.jpg")], after(hours=1))
-    assert catalog.find_by_path(ROOT, "x.jpg") == name_of(2)
+    assert catalog.content_at([(source_id, "x.jpg")], None) == name_of(2)
     catalog.add_images(source_id, [image(1, "x.jpg")], after(hours=2))
-    assert catalog.find_by_path(ROOT, "x.jpg") == name_of(1)
-    assert catalog.find_by_path(ROOT, "y.jpg") is None
-    assert catalog.find_by_path("file:///elsewhere", "x.jpg") is None
+    assert catalog.content_at([(source_id, "x.jpg")], None) == name_of(1)
+    assert catalog.content_at([(source_id, "y.jpg")], None) is None
+    assert catalog.content_at([("elsewhere", "x.jpg")], None) is None
+    assert catalog.content_at([], None) is None
     assert (catalog.has_image(name_of(2)), catalog.has_image(name_of(3))) == (True, False)
 
 
-def test_a_name_that_became_unreadable_means_no_content(catalog: Catalog, source_id: str) -> None:
+def test_the_stat_of_a_file_tells_its_content_whatever_the_clock_said(
+    catalog: Catalog, source_id: str
+) -> None:
+    other = catalog.source("file:///in", NOW)
     catalog.add_images(source_id, [image(1, "x.jpg")], NOW)
+    catalog.add_images(other, [image(2, "box/x.jpg", inode=2**64 - 1)], after(hours=-1))
+    places = [(source_id, "x.jpg"), (other, "box/x.jpg")]
+    assert catalog.content_at(places, (1_001, 1, 2, 3)) == name_of(1)
+    assert catalog.content_at(places, (1_002, 1, 2, 2**64 - 1)) == name_of(2)
+    assert catalog.content_at(places, None) == name_of(1)
+    for other_stat in ((1_002, 1, 2, 3), (1_001, 2, 2, 3), (1_001, 1, 3, 3), (1_001, 1, 2, 4)):
+        assert catalog.content_at(places, other_stat) is None
+
+
+def test_a_name_that_became_unreadable_means_no_content(catalog: Catalog, source_id: str) -> None:
+    other = catalog.source("file:///in", NOW)
+    places = [(source_id, "x.jpg"), (other, "box/x.jpg")]
+    catalog.add_images(other, [image(1, "box/x.jpg")], NOW)
+    assert catalog.content_at(places, None) == name_of(1)
     catalog.add_unreadable(source_id, [unreadable("x.jpg")], after(hours=1))
-    assert catalog.find_by_path(ROOT, "x.jpg") is None
+    assert catalog.content_at(places, None) is None
+    catalog.add_images(other, [image(2, "box/x.jpg")], after(hours=2))
+    assert catalog.content_at(places, None) == name_of(2)
+    catalog.add_unreadable(other, [unreadable("box/x.jpg")], after(hours=-1))
+    assert catalog.content_at(places, None) is None
 
 
 def test_known_files_by_their_stat(catalog: Catalog, source_id: str) -> None:
