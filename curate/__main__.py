@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
+
+if __name__ == "__main__" and not sys.flags.safe_path:
+    # -m puts the working directory first: an upload there must not be taken for a module,
+    # neither by us nor by the processes that import from where we do.
+    sys.path[:] = [*sys.path[1:], os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
+
 import signal
 from types import FrameType
 

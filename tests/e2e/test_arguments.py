@@ -14,7 +14,6 @@ import pytest
 from typer.testing import CliRunner
 
 from curate.cli.app import app
-from curate.cli.inbox import finetune_command
 from curate.workspace import open_workspace
 
 from ..program import draw, environment, run
@@ -144,19 +143,7 @@ def test_a_signal_during_the_imports_ends_without_a_traceback(
     ended = subprocess.run(
         [sys.executable, "-m", "curate", "status"],
         cwd=tmp_path,
-        env=environment(),
+        env=environment() | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
         capture_output=True,
     )
     assert (ended.returncode, ended.stderr) == (128 + number, b"")
-
-
-def test_a_fine_tune_of_a_watch_imports_nothing_from_the_working_directory(tmp_path: Path) -> None:
-    (tmp_path / "rich.py").write_text("open('ran', 'w')\n")
-    subprocess.run(
-        [*finetune_command("guarded", "cpu"), "--help"],
-        cwd=tmp_path,
-        env=environment() | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        capture_output=True,
-        check=True,
-    )
-    assert [path.name for path in tmp_path.iterdir()] == ["rich.py"]

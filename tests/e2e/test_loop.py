@@ -151,6 +151,26 @@ def test_watch_goes_on_while_a_fine_tune_runs_and_ends_cleanly(
     assert found["held"] == []
 
 
+def test_nothing_is_imported_from_the_working_directory(trained: Path, tmp_path: Path) -> None:
+    """Neither what lay there before a watch began, nor what its fine-tune finds there."""
+    (trained / "rich.py").write_text("open('ran', 'w')\n")
+    draw(trained / "inbox", "disc", range(1000, 1004))
+    watch = start(trained, "watch", "inbox", "--settle", 0.2, "--finetune-images", 3)
+    (tmp_path / "elsewhere").mkdir()
+    ask = ("status", "--json", "--catalog", trained / ".curate")
+    try:
+        wait_until(
+            lambda: (
+                json.loads(run(tmp_path / "elsewhere", *ask).stdout)["last_finetune"]
+                or (trained / "ran").exists()
+            )
+        )
+    finally:
+        watch.terminate()
+        watch.communicate(timeout=60)
+    assert not (trained / "ran").exists()
+
+
 def wait_until(condition: object, seconds: float = 120) -> None:
     """Ask again and again, until it holds or the time is over."""
     assert callable(condition)
