@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from curate.catalog.places import Place, Stat
+from curate.catalog.query import is_text
 from curate.catalog.store import Catalog
 from curate.errors import UsageError
 from curate.images.decode import FileStat
@@ -29,8 +30,10 @@ def tag(
     """Record `verdict` for the images that `names` (paths or SHA-256) mean, as one step.
 
     Returns how many images it was. Raises UsageError, and records nothing, when a name is not in
-    the catalog, its file has changed since, or a class is given to an OOD image.
+    the catalog, its file has changed since, a class is given to an OOD image, or the class or the
+    reviewer is no text.
     """
+    _check_reviewer(reviewer)
     if class_name is not None and verdict != "id":
         raise UsageError("--class says which of our classes an image is; leave it out with ood")
     if class_name is not None and not _names_a_class(class_name):
@@ -59,8 +62,17 @@ def _names_a_class(name: str) -> bool:
     )
 
 
+def _check_reviewer(name: str) -> None:
+    if not is_text(name):
+        raise UsageError(f"the reviewer {name!r} is no text in UTF-8; give another by --reviewer")
+
+
 def undo(workspace: Workspace, reviewer: str) -> int:
-    """Take back the reviewer's last step that still stands; returns how many images it held."""
+    """Take back the reviewer's last step that still stands; returns how many images it held.
+
+    Raises UsageError for a reviewer that is no text.
+    """
+    _check_reviewer(reviewer)
     return workspace.catalog.reviews.undo(reviewer, datetime.now(UTC))
 
 

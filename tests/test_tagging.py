@@ -12,7 +12,7 @@ import pytest
 
 from curate.errors import UsageError
 from curate.images.paths import encode, root_uri
-from curate.tagging import tag
+from curate.tagging import tag, undo
 from curate.workspace import Workspace, open_workspace
 
 from .catalog.cases import NOW, after, image, name_of
@@ -111,3 +111,14 @@ def test_what_cannot_be_looked_at_is_not_judged_by_its_name(
     with pytest.raises(UsageError, match="Too many levels of symbolic links; nothing was tagged"):
         judged(workspace, upload)
     assert judged(workspace, name_of(1)) == [name_of(1)]
+
+
+def test_a_reviewer_is_text(workspace: Workspace, upload: Path) -> None:
+    catalogue(workspace, upload.parent, upload, 1, NOW)
+    with pytest.raises(UsageError, match=r"the reviewer .* is no text in UTF-8"):
+        tag(workspace, [str(upload)], "ood", None, "\udcff")
+    with pytest.raises(UsageError, match=r"the reviewer .* is no text in UTF-8"):
+        undo(workspace, "\udcff")
+    with pytest.raises(UsageError, match="is no name of a class"):
+        tag(workspace, [str(upload)], "id", "\udcff", "ann")
+    assert workspace.catalog.reviewed() == []

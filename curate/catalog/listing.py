@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 from curate.catalog.columns import UtcTime
-from curate.catalog.query import Query
+from curate.catalog.query import Query, is_text
 from curate.catalog.rows import ImageRow, UnreadableRow
 from curate.catalog.tables import (
     Activation,
@@ -148,8 +148,9 @@ def _holds(column: Any, text: str) -> ColumnElement[bool]:
 
     Not by LIKE, which folds case on SQLite only.
     """
-    encoded = quote_from_bytes(os.fsencode(text), safe="/:")
-    return or_(*(func.replace(column, part, "") != column for part in {text, encoded}))
+    given = {text} if is_text(text) else set[str]()
+    given.add(quote_from_bytes(os.fsencode(text), safe="/:"))
+    return or_(*(func.replace(column, part, "") != column for part in given))
 
 
 def _sightings(

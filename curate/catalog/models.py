@@ -200,7 +200,8 @@ class Models:
 
         Raises NoCheckpoint when there is none, UsageError when there are several.
         """
-        begins = Checkpoint.checkpoint_id.startswith(prefix, autoescape=True)
+        text = prefix.encode(errors="replace").decode()  # bytes that are no text become "?"
+        begins = Checkpoint.checkpoint_id.startswith(text, autoescape=True)
         with read(self._engine) as connection:
             rows = connection.execute(_CHECKPOINTS.where(begins).limit(2)).all()
         if not rows:

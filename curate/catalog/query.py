@@ -76,6 +76,11 @@ def parse(text: str, now: datetime | None = None) -> Query:
     return query
 
 
+def is_text(given: str) -> bool:
+    """Whether an argument is text; bytes outside UTF-8 come as surrogates, which none holds."""
+    return given.encode("utf-8", "ignore").decode() == given
+
+
 def _split(term: str) -> tuple[str, str, str]:
     match = _TERM.fullmatch(term)
     if match is None:
@@ -100,6 +105,8 @@ def _narrowed(query: Query, field: str, operator: str, value: str, now: datetime
         return replace(query, unreadable=True)
     if not value:
         raise UsageError(f"{field}: needs a value; {_EXAMPLE}")
+    if field not in ("path", "source") and not is_text(value):
+        raise UsageError(f"{field}:{value} is no text in UTF-8; only paths may hold such bytes")
     return _with_value(query, field, value, now)
 
 

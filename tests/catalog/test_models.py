@@ -52,7 +52,7 @@ def test_a_checkpoint_is_found_by_the_beginning_of_its_id(
     checkpoint("first"), checkpoint("second")
     with pytest.raises(UsageError, match="several"):
         catalog.models.get("")
-    for prefix in ("zz", "%", "_"):
+    for prefix in ("zz", "%", "_", "\udcff"):
         with pytest.raises(NoCheckpoint, match="no checkpoint begins with"):
             catalog.models.get(prefix)
 

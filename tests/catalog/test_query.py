@@ -68,6 +68,8 @@ def test_queries_as_people_write_them(text: str, query: Query) -> None:
         ("tag:id tag:ood", "tag is asked for twice"),
         ("unreadable: tag:id", "must stand alone"),
         ("unreadable:yes", "takes no value"),
+        ("label:\udcff", "is no text in UTF-8"),
+        ("format:\udcff", "is no text in UTF-8"),
         ('path:"my', "a quote that is not closed"),
     ],
 )
@@ -137,6 +139,14 @@ def test_the_path_shown_is_the_first_that_the_query_means(stocked: Catalog) -> N
     assert paths("p<0.05 source:else", all_paths=True) == ["copy.jpg"]
     (row,) = stocked.iter_images(parse("p<0.05 source:else"))
     assert (row.path, row.source) == ("copy.jpg", "file:///else/where")
+
+
+def test_paths_are_found_by_bytes_that_are_no_text(catalog: Catalog, source_id: str) -> None:
+    other = catalog.source("file:///%FFroot", NOW)
+    catalog.add_images(source_id, [image(1, "caf%E9.jpg"), image(2, "caf%C3%A9.jpg")], NOW)
+    catalog.add_images(other, [image(3)], NOW)
+    for text, number in (("path:caf\udce9", 1), ("path:café", 2), ("source:/\udcffroot", 3)):
+        assert [row.sha256 for row in catalog.iter_images(parse(text))] == [name_of(number)]
 
 
 def test_unreadable_files_are_no_images(stocked: Catalog) -> None:
