@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -13,47 +11,10 @@ from curate.images.transforms import as_jpeg
 from curate.model.sampling import Stream
 from curate.model.split import LabeledSplit
 from examples.paper.datasets import Images, Spec, load
+from examples.paper.plan import SIZE, Plan, Setting
 
 ORDERS = {"train": 1_000, "id": 2_000, "ood": 3_000}
 """Added to a run's seed, so that each set is shuffled its own way."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is the same in all runs of a table: the sets, their sizes, pre-training, the rate."""
-
-    id_spec: str
-    ood_name: str
-    ood_spec: str
-    backbone: str
-    epochs: int
-    train: int
-    validation: int
-    calibration: int
-    inbox: int
-    fresh: int
-    rate: float
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One run. Its seed decides pre-training, splits and inbox."""
-
-    seed: int
-    share: float
-    recipe: str
-    updates: int | None
-    """Of a fine-tune at most; None: the recipe's own."""
-    part: float = 1.0
-    """Of the inbox that has arrived: as every fine-tune starts again from the pre-trained network,
-    the cycles of a growing inbox are runs of their own."""
-
-    def file(self, plan: Plan) -> str:
-        """Name of the file that the run is written to."""
-        text = json.dumps([asdict(plan), asdict(self)], sort_keys=True)
-        digest = hashlib.sha256(text.encode()).hexdigest()[:10]
-        words = (plan.ood_name, f"{self.share:g}", f"{self.part:g}", self.recipe)
-        return f"{'-'.join(words)}-seed{self.seed}-{digest}.json"
 
 
 @dataclass(frozen=True)
@@ -84,20 +45,20 @@ class Inbox:
     fresh_ood: torch.Tensor
 
 
-def read_sets(ours: Spec, strange: Spec, size: int = 32) -> Sets:
+def read_sets(ours: Spec, strange: Spec) -> Sets:
     """Read everything. Raises UsageError when the ID set has no labels."""
-    train, test = (load(ours, part, size) for part in ("train", "test"))
+    train, test = (load(ours, part, SIZE) for part in ("train", "test"))
     if train.labels is None:
         raise UsageError(f"{str(ours.path)!r} has no labels to train on")
-    return Sets(train, test, load(strange, "test", size))
+    return Sets(train, test, load(strange, "test", SIZE))
 
 
-def jpeg_control(ours: Spec, quality: int, size: int = 32) -> Sets:
+def jpeg_control(ours: Spec, quality: int) -> Sets:
     """Half of the ID test images, and the other half encoded as JPEG and decoded again.
 
     Nothing but compression tells them apart, so a detector that does reads compression.
     """
-    sets = read_sets(ours, ours, size)
+    sets = read_sets(ours, ours)
     count = len(sets.test) // 2
     again = torch.stack([as_jpeg(image, quality) for image in sets.test.pixels[count:]])
     test = replace(sets.test, pixels=sets.test.pixels[:count])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,6 +31,11 @@ def once(
         write_whole(kept, pack(network.state_dict(), {}))
         progress.unlink(missing_ok=True)
     return network
+
+
+def key_of(kind: str, *parts: object) -> str:
+    """A name for what `parts`, taken together, make."""
+    return f"{kind}-{hashlib.sha256(repr(parts).encode()).hexdigest()[:16]}"
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -5,7 +5,6 @@ A network that was trained is never trained again, and one whose training was cu
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ from curate.model.split import accuracy, feature_bank
 from curate.recipes.pretraining import pretrain
 from curate.recipes.runs import Run, Update, run_paper
 from examples.paper import eloc
-from examples.paper.keeping import once
+from examples.paper.keeping import key_of, once
 from examples.paper.odin import choose_epsilon, odin_scores
 from examples.paper.protocol import Bench, Case, Settings
 
@@ -107,7 +106,7 @@ class Laboratory:
         specs = [self.settings.ood_specs[name] for name in case.pool]
         config = pretraining(self.settings)
         before = _without_oods(self.settings)
-        return _key("finetuned", before, config, recipe_of(self.settings), specs, unlabeled)
+        return key_of("finetuned", before, config, recipe_of(self.settings), specs, unlabeled)
 
     def _eloc(self) -> Detector:
         """Five leave-out classifiers; they have no accuracy, for none knows all classes."""
@@ -129,7 +128,7 @@ class Laboratory:
             self.say(f"leave-out classifier {number + 1} of {eloc.CLASSIFIERS}")
             eloc.train_fold(network, data, config, progress)
 
-        key = _key("eloc", _without_oods(self.settings), config, number)
+        key = key_of("eloc", _without_oods(self.settings), config, number)
         return once(self.work, key, network, train)
 
     def _eloc_config(self) -> TrainConfig:
@@ -151,7 +150,9 @@ class Laboratory:
                 lambda e: self.say(f"epoch {e.number}/{e.total}: accuracy {e.accuracy:.1%}"),
             )
 
-        return once(self.work, _key("pretrained", _without_oods(settings), config), network, train)
+        return once(
+            self.work, key_of("pretrained", _without_oods(settings), config), network, train
+        )
 
     def _fresh_network(self, classes: int, seed: int) -> TwoHeadNetwork:
         torch.manual_seed(seed)
@@ -207,7 +208,3 @@ def _without_oods(settings: Settings) -> dict[str, object]:
     """The settings that pre-training depends on."""
     later = ("ood_specs", "finetune_epochs", "learning_rate", "detach")
     return {name: value for name, value in asdict(settings).items() if name not in later}
-
-
-def _key(kind: str, *parts: object) -> str:
-    return f"{kind}-{hashlib.sha256(repr(parts).encode()).hexdigest()[:16]}"

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import copy
 import json
-import math
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from curate.config import FinetuneConfig, GuardedRecipe, PaperRecipe, TrainConfig
+from curate.config import FinetuneConfig
 from curate.model.backbones import build_network
 from curate.model.calibration import alarm_interval, p_values
 from curate.model.device import memory_format
@@ -33,14 +32,12 @@ from curate.recipes.attempt import (
     weigh,
 )
 from curate.recipes.pretraining import pretrain
-from examples.paper.inboxes import Inbox, Labeled, Plan, Sets, Setting, inbox_of, labeled_of
-from examples.paper.keeping import once, write_whole
+from examples.paper.inboxes import Inbox, Labeled, Sets, inbox_of, labeled_of
+from examples.paper.keeping import key_of, once, write_whole
+from examples.paper.plan import SIZE, Plan, Setting, finetuning, path_of, pretraining
 
 Row = dict[str, Any]
-RECIPES = ("frozen", "control", "paper", "guarded")
 RESPLITS = 20
-NO_PUSH = -1e9
-"""A reach so far below zero that the discrepancy is never pushed: the control."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +55,9 @@ class Workbench:
         labeled = labeled_of(self.sets, self.plan, setting.seed)
         inbox = inbox_of(self.sets, self.plan, setting)
         materials = self._materials(labeled, inbox, setting)
-        progress = self.work / f"{setting.file(self.plan)}.progress"
-        came = _run(materials, setting, progress)
+        path = path_of(self.plan, setting, self.work)
+        config = finetuning(self.plan, setting)
+        came = _run(materials, setting, config, path.with_name(f"{path.name}.progress"))
         frozen = look(materials.network, materials.bank, materials, combine=True)
         kept = came.tuned or Tuned(materials.network, materials.bank, frozen)
         row = {
@@ -74,7 +72,6 @@ class Workbench:
             "torch": torch.__version__,
             "device": str(self.device),
         } | self._measured(kept, inbox, came.tuned is not None, setting.recipe)
-        path = self.work / setting.file(self.plan)
         write_whole(path, (json.dumps(row, indent=1) + "\n").encode())
         return row
 
@@ -95,18 +92,16 @@ class Workbench:
         )
 
     def _pretrained(self, labeled: Labeled, seed: int) -> TwoHeadNetwork:
-        plan = self.plan
-        size = labeled.train.pixels.shape[-1]
-        config = TrainConfig(backbone=plan.backbone, epochs=plan.epochs, image_size=size, seed=seed)
+        plan, config = self.plan, pretraining(self.plan, seed)
         torch.manual_seed(seed)
         classes = int(labeled.train.labels.max()) + 1
-        network = build_network(plan.backbone, None, classes, size)
+        network = build_network(plan.backbone, None, classes, SIZE)
         network.to(self.device).to(memory_format=memory_format(self.device))
 
         def train(progress: Path) -> None:
             pretrain(network, labeled.train, labeled.validation, config, progress)
 
-        key = f"{plan.backbone}-{plan.epochs}epochs-{plan.train}images-seed{seed}"
+        key = key_of("pretrained", plan.id_spec, plan.train, config)
         return once(self.work, key, network, train)
 
     def _measured(self, kept: Tuned, inbox: Inbox, is_tuned: bool, recipe: str) -> Row:
@@ -159,10 +154,11 @@ def _flagged(scores: torch.Tensor, calibration: torch.Tensor, rate: float) -> fl
     return float((p_values(scores, calibration) <= rate).double().mean())
 
 
-def _run(materials: Materials, setting: Setting, progress: Path) -> Attempt:
-    if setting.recipe == "frozen":
+def _run(
+    materials: Materials, setting: Setting, config: FinetuneConfig | None, progress: Path
+) -> Attempt:
+    if config is None:
         return Attempt(None, "not fine-tuned", skipped=True)
-    config = _config(setting, len(materials.train))
     if setting.recipe != "control":
         return attempt(materials, config, progress)
     frozen: Opinion = look(materials.network, materials.bank, materials, combine=True)
@@ -171,22 +167,6 @@ def _run(materials: Materials, setting: Setting, progress: Path) -> Attempt:
     progress.unlink(missing_ok=True)
     tuned, _, figures = weigh(network, materials, frozen, config)
     return Attempt(tuned, None, False, figures | {"updates": updates})
-
-
-def _config(setting: Setting, images: int) -> FinetuneConfig:
-    if setting.recipe == "paper":
-        recipe = PaperRecipe()
-        if setting.updates:
-            an_epoch = math.ceil(images / recipe.batch_size)
-            recipe = replace(recipe, epochs=max(1, round(setting.updates / an_epoch)))
-        return FinetuneConfig(recipe=recipe, seed=setting.seed)
-    guarded = GuardedRecipe()
-    if setting.updates:
-        most = setting.updates
-        guarded = replace(guarded, min_updates=min(most, guarded.min_updates), max_updates=most)
-    if setting.recipe == "control":
-        guarded = replace(guarded, reach=NO_PUSH)
-    return FinetuneConfig(recipe=guarded, seed=setting.seed)
 
 
 def read_rows(work: Path) -> list[Row]:

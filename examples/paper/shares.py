@@ -19,9 +19,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from curate.errors import CurateError
 from curate.model.device import choose_device
 from examples.paper.datasets import parse
-from examples.paper.inboxes import Plan, Sets, Setting, jpeg_control, read_sets
+from examples.paper.inboxes import Sets, jpeg_control, read_sets
 from examples.paper.keeping import write_whole
-from examples.paper.runs import RECIPES, Row, Workbench, read_rows
+from examples.paper.plan import RECIPES, Plan, Setting, path_of
+from examples.paper.runs import Row, Workbench, read_rows
 from examples.paper.shares_plot import plot
 from examples.paper.shares_table import table
 
@@ -58,7 +59,7 @@ def run(options: argparse.Namespace) -> str:
     axes = (options.seeds, options.shares, options.parts, options.recipes)
     for seed, share, part, recipe in product(*axes):
         setting = Setting(seed, share, recipe, options.updates, part)
-        if not options.table and not (options.work / setting.file(plan)).exists():
+        if not options.table and not path_of(plan, setting, options.work).exists():
             sets = sets or _read(options, text)
             bench = Workbench(plan, sets, options.work, choose_device(options.device))
             _tell(bench.make(setting))
@@ -97,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--work", required=True, type=Path, help="folder for networks, progress and runs")
     add("--data", type=Path, default=Path("data"), help="folder of torchvision's sets")
-    add("--shares", type=float, nargs="+", default=[0, 0.02, 0.1, 0.5, 0.99])
+    add("--shares", type=float, nargs="+", default=[0.0, 0.02, 0.1, 0.5, 0.99])
     add("--parts", type=float, nargs="+", default=[1.0], help="of the inbox that has arrived")
     add("--seeds", type=int, nargs="+", default=[0, 1, 2])
     add("--recipes", nargs="+", choices=RECIPES, default=list(RECIPES))

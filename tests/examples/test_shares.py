@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 import torch
 
+from curate.config import GuardedRecipe, PaperRecipe, TrainConfig
 from curate.errors import UsageError
-from examples.paper import shares
+from examples.paper import plan, shares
 from examples.paper.datasets import Spec
-from examples.paper.inboxes import Plan, Setting, inbox_of, jpeg_control, labeled_of, read_sets
-from examples.paper.runs import RECIPES, resplit_alarms
+from examples.paper.inboxes import inbox_of, jpeg_control, labeled_of, read_sets
+from examples.paper.plan import RECIPES, Plan, Setting, path_of
+from examples.paper.runs import resplit_alarms
 from examples.paper.shares_plot import plot
 from examples.paper.shares_table import lower_bound, table
 
@@ -119,6 +123,36 @@ def test_each_recipe_is_run_once_and_measured(
     assert shares.main(call(data, tmp_path, *seeds)) == 0
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
     assert capsys.readouterr().out == printed
+
+
+def test_a_network_is_made_anew_for_another_set_or_configuration(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only = ("--seeds", "0", "--shares", "0.5", "--recipes", "frozen")
+    assert shares.main(call(data, tmp_path, *only)) == 0
+    copytree(data / "id", tmp_path / "other")
+    assert shares.main(call(data, tmp_path, *only, "--id", f"sheets:{tmp_path / 'other'}")) == 0
+    assert len(list(tmp_path.glob("*.safetensors"))) == len(runs(tmp_path)) == 2
+    monkeypatch.setattr(plan, "TrainConfig", partial(TrainConfig, compressed=0.25))
+    assert shares.main(call(data, tmp_path, *only)) == 0
+    assert len(list(tmp_path.glob("*.safetensors"))) == len(runs(tmp_path)) == 3
+
+
+@pytest.mark.parametrize(
+    ("recipe", "name", "changed"),
+    [
+        ("paper", "PaperRecipe", partial(PaperRecipe, momentum=0.5)),
+        ("guarded", "GuardedRecipe", partial(GuardedRecipe, passes=1)),
+        ("frozen", "TrainConfig", partial(TrainConfig, compressed=0.25)),
+    ],
+)
+def test_a_run_of_another_configuration_lies_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, recipe: str, name: str, changed: partial[Any]
+) -> None:
+    setting = Setting(0, 0.5, recipe, 3)
+    before = path_of(PLAN, setting, Path())
+    monkeypatch.setattr(plan, name, changed)
+    assert path_of(PLAN, setting, Path()) != before
 
 
 ALARMS = ("alarms", "alarms_resplit", "alarms_interval")
