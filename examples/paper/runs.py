@@ -169,6 +169,18 @@ def _run(
     return Attempt(tuned, None, False, figures | {"updates": updates})
 
 
-def read_rows(work: Path) -> list[Row]:
-    """Every run in the folder."""
-    return [json.loads(path.read_text()) for path in sorted(work.glob("*-seed*.json"))]
+def read_rows(plan: Plan, updates: int | None, work: Path) -> list[Row]:
+    """The runs in the folder that a call with this plan and `updates` makes, of any setting.
+
+    Runs of other options lie there too; they are known by their names.
+    """
+    found = {path: json.loads(path.read_text()) for path in sorted(work.glob("*-seed*.json"))}
+    return [row for path, row in found.items() if path == _path_now(row, plan, updates, work)]
+
+
+def _path_now(row: Row, plan: Plan, updates: int | None, work: Path) -> Path | None:
+    """Where a run of the row's setting would lie; None for a row of another table."""
+    if not row.keys() >= {"share", "recipe", "part"}:
+        return None
+    setting = Setting(row["seed"], row["share"], row["recipe"], updates, row["part"])
+    return path_of(plan, setting, work)

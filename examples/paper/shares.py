@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(options: argparse.Namespace) -> str:
-    """The finished tables of all runs that lie in the folder."""
+    """The finished tables of all runs in the folder that were made with these options."""
     options.work.mkdir(parents=True, exist_ok=True)
     name, _, text = (options.ood or f"JPEG={options.jpeg}").partition("=")
     plan = Plan(
@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> str:
             sets = sets or _read(options, text)
             bench = Workbench(plan, sets, options.work, choose_device(options.device))
             _tell(bench.make(setting))
-    rows = read_rows(options.work)
+    rows = read_rows(plan, options.updates, options.work)
     if options.plot:
         write_whole(options.plot, plot(rows, name).encode())
     return table(rows)

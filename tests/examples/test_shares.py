@@ -155,6 +155,22 @@ def test_a_run_of_another_configuration_lies_elsewhere(
     assert path_of(PLAN, setting, Path()) != before
 
 
+def test_runs_of_other_options_are_in_no_table(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def printed(*more: str) -> str:
+        assert shares.main(call(data, tmp_path, "--recipes", "frozen", *more)) == 0
+        return capsys.readouterr().out
+
+    first = printed("--seeds", "0", "--shares", "0.5")
+    assert "| 100% | 1 |" in first
+    for others in (("--updates", "5"), ("--calibration", "40"), ("--rate", "0.1")):
+        assert "| 100% | 1 |" in printed("--seeds", "1", "--shares", "0.5", *others)
+    (tmp_path / "table2-TINr-msp-seed0-0.json").write_text('{"seed": 0}')
+    assert printed("--table") == first
+    assert "| 100% | 2 |" in printed("--seeds", "1", "--shares", "0.5")
+
+
 ALARMS = ("alarms", "alarms_resplit", "alarms_interval")
 METHODS = ("discrepancy", "msp", "energy", "knn")
 
