@@ -87,8 +87,9 @@ class GuardedRecipe:
     """As in pre-training."""
     averaged: int = 200
     """Updates that the network is averaged over."""
-    reach: float = 0.8
-    """Part of the largest possible excess, pi ln K, that is aimed at."""
+    reach: float | None = 0.8
+    """Part of the largest possible excess, pi ln K, that is aimed at. None leaves the unlabeled
+    term out: the control that a gain is measured against."""
     passes: int = 50
     """Over the unlabeled candidates at most, within the two bounds that follow."""
     min_updates: int = 200

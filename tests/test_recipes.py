@@ -120,7 +120,7 @@ def test_guarded_takes_an_inbox_of_any_size(tmp_path: Path, unlabeled: int) -> N
     assert 3 <= run_guarded(tiny_network(), recipe, candidates(unlabeled), run) <= 5
 
 
-def endless(**options: float) -> GuardedRecipe:
+def endless(**options: float | None) -> GuardedRecipe:
     """A recipe that the number of passes does not end."""
     return replace(GuardedRecipe(learning_rate=0.05, passes=10**6), **options)  # type: ignore[arg-type]
 
@@ -137,6 +137,20 @@ def test_guarded_stops_once_its_aim_is_met(tmp_path: Path) -> None:
     recipe = endless(min_updates=10, max_updates=4000, reach=0.3)
     updates = run_guarded(tiny_network(), recipe, candidates(share=0.6), a_run(tmp_path))
     assert 10 <= updates < 4000
+
+
+@pytest.mark.parametrize("share", [0.0, 0.6])
+def test_without_a_reach_no_update_is_pushed_and_none_is_spared(
+    tmp_path: Path, share: float
+) -> None:
+    recipe, pushes = endless(min_updates=10, max_updates=40, reach=None), []
+    one, other = tiny_network(), tiny_network()
+    run = replace(a_run(tmp_path), on_update=lambda update: pushes.append(update.unsupervised))
+    assert run_guarded(one, recipe, candidates(share=share), run) == 40
+    assert pushes == [0.0] * 40
+    run_guarded(other, recipe, candidates(share=share), replace(run, unlabeled=images(30, 9)))
+    for ours, theirs in zip(one.parameters(), other.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
 
 
 def test_an_interrupted_run_ends_as_an_undisturbed_one(tmp_path: Path) -> None:

@@ -110,7 +110,8 @@ def run_guarded(
     ]
     optimizer = _optimizer(network, recipe)
     average = AveragedModel(network, avg_fn=_averaging(recipe.averaged), use_buffers=True)
-    aim = recipe.reach * candidates.share * math.log(network.head_1.out_features)
+    # Without a reach it is 0, below which no loss falls: the run goes on to its bound.
+    aim = (recipe.reach or 0.0) * candidates.share * math.log(network.head_1.out_features)
 
     def update(number: int) -> tuple[float, float]:
         taken = [stream.take(number, recipe.batch_size) for stream in streams]

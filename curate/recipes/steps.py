@@ -53,9 +53,9 @@ def guarded_step(
     candidates: tuple[torch.Tensor, torch.Tensor],
     unlabeled: torch.Tensor,
     share: float,
-    reach: float,
+    reach: float | None,
 ) -> tuple[float, float]:
-    """One joint step on L_sup and the excess discrepancy; returns both terms.
+    """One joint step on L_sup and, unless `reach` is None, the excess discrepancy; returns both.
 
     `labeled` are any images with their labels, `candidates` those among which the `unlabeled` are
     to stand out. All pass as one batch, so that they are normalised alike.
@@ -66,9 +66,11 @@ def guarded_step(
     known, theirs = slice(None, len(labels)), slice(len(labels), None)
     ours = slice(len(labeled[1]), len(labels))
     supervised = supervised_loss(logits_1[known], logits_2[known], labels)
-    unsupervised = excess_discrepancy_loss(
-        (logits_1[theirs], logits_2[theirs]), (logits_1[ours], logits_2[ours]), share, reach
-    )
+    unsupervised = torch.zeros_like(supervised)
+    if reach is not None:
+        unsupervised = excess_discrepancy_loss(
+            (logits_1[theirs], logits_2[theirs]), (logits_1[ours], logits_2[ours]), share, reach
+        )
     _descend(optimizer, supervised + unsupervised)
     return supervised.item(), unsupervised.item()
 
