@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,11 +10,10 @@ from pathlib import Path
 from curate.config import FinetuneConfig, GuardedRecipe, PaperRecipe, TrainConfig
 from examples.paper.keeping import key_of
 
-RECIPES = ("frozen", "control", "paper", "guarded")
+RECIPES = ("frozen", "paper", "guarded", "control")
+"""In the order of running: the control makes as many updates as the guarded recipe did."""
 SIZE = 32
 """Side of all images in pixels."""
-NO_PUSH = -1e9
-"""A reach so far below zero that the discrepancy is never pushed: the control."""
 
 
 @dataclass(frozen=True)
@@ -52,18 +52,22 @@ def pretraining(plan: Plan, seed: int) -> TrainConfig:
     return TrainConfig(backbone=plan.backbone, epochs=plan.epochs, image_size=SIZE, seed=seed)
 
 
-def finetuning(plan: Plan, setting: Setting) -> FinetuneConfig | None:
+def finetuning(plan: Plan, setting: Setting, work: Path) -> FinetuneConfig | None:
     """How the run fine-tunes, None where it does not."""
-    if setting.recipe == "frozen":
-        return None
-    recipe = _paper(plan, setting) if setting.recipe == "paper" else _guarded(setting)
-    return FinetuneConfig(recipe=recipe, seed=setting.seed)
+    match setting.recipe:
+        case "paper":
+            return FinetuneConfig(recipe=_paper(plan, setting), seed=setting.seed)
+        case "guarded":
+            return FinetuneConfig(recipe=_guarded(setting), seed=setting.seed)
+        case "control":
+            return FinetuneConfig(recipe=_control(plan, setting, work), seed=setting.seed)
+    return None
 
 
 def path_of(plan: Plan, setting: Setting, work: Path) -> Path:
     """Where the run is written to; one made with any other option or default lies elsewhere."""
     words = (plan.ood_name, f"{setting.share:g}", f"{setting.part:g}", setting.recipe)
-    made_with = (plan, setting, pretraining(plan, setting.seed), finetuning(plan, setting))
+    made_with = (plan, setting, pretraining(plan, setting.seed), finetuning(plan, setting, work))
     return work / f"{key_of('-'.join(words), *made_with)}-seed{setting.seed}.json"
 
 
@@ -76,7 +80,21 @@ def _paper(plan: Plan, setting: Setting) -> PaperRecipe:
 
 
 def _guarded(setting: Setting) -> GuardedRecipe:
-    recipe = GuardedRecipe()
-    if most := setting.updates:
-        recipe = replace(recipe, min_updates=min(most, recipe.min_updates), max_updates=most)
-    return replace(recipe, reach=NO_PUSH) if setting.recipe == "control" else recipe
+    recipe, most = GuardedRecipe(), setting.updates
+    if not most:
+        return recipe
+    return replace(recipe, min_updates=min(most, recipe.min_updates), max_updates=most)
+
+
+def _control(plan: Plan, setting: Setting, work: Path) -> GuardedRecipe:
+    """The guarded recipe without its push, for as many updates as the guarded run made, if any."""
+    recipe = replace(_guarded(setting), reach=None)
+    made = _updates_made(path_of(plan, replace(setting, recipe="guarded"), work))
+    return replace(recipe, min_updates=made, max_updates=made) if made else recipe
+
+
+def _updates_made(row: Path) -> int | None:
+    if not row.exists():
+        return None
+    made: int | None = json.loads(row.read_text())["figures"].get("updates")
+    return made

@@ -19,11 +19,11 @@ from curate.model.inference import predict
 from curate.model.metrics import auroc
 from curate.model.network import TwoHeadNetwork
 from curate.model.scores import METHODS, tag_score
+from curate.model.share import estimate_share
 from curate.model.split import accuracy, feature_bank
 from curate.recipes.attempt import (
     Attempt,
     Materials,
-    Opinion,
     Tuned,
     attempt,
     canary_count,
@@ -56,8 +56,8 @@ class Workbench:
         inbox = inbox_of(self.sets, self.plan, setting)
         materials = self._materials(labeled, inbox, setting)
         path = path_of(self.plan, setting, self.work)
-        config = finetuning(self.plan, setting)
-        came = _run(materials, setting, config, path.with_name(f"{path.name}.progress"))
+        config = finetuning(self.plan, setting, self.work)
+        came = _run(materials, setting.recipe, config, path.with_name(f"{path.name}.progress"))
         frozen = look(materials.network, materials.bank, materials, combine=True)
         kept = came.tuned or Tuned(materials.network, materials.bank, frozen)
         row = {
@@ -155,15 +155,21 @@ def _flagged(scores: torch.Tensor, calibration: torch.Tensor, rate: float) -> fl
 
 
 def _run(
-    materials: Materials, setting: Setting, config: FinetuneConfig | None, progress: Path
+    materials: Materials, recipe: str, config: FinetuneConfig | None, progress: Path
 ) -> Attempt:
     if config is None:
         return Attempt(None, "not fine-tuned", skipped=True)
-    if setting.recipe != "control":
+    if recipe != "control":
         return attempt(materials, config, progress)
-    frozen: Opinion = look(materials.network, materials.bank, materials, combine=True)
+    return _control(materials, config, progress)
+
+
+def _control(materials: Materials, config: FinetuneConfig, progress: Path) -> Attempt:
+    """An attempt without gate and guard."""
+    frozen = look(materials.network, materials.bank, materials, combine=True)
+    share = estimate_share(frozen.inbox, frozen.calibration).share
     network = copy.deepcopy(materials.network)
-    updates = tune(network, materials, frozen, max(setting.share, 0.1), config, progress)
+    updates = tune(network, materials, frozen, share, config, progress)
     progress.unlink(missing_ok=True)
     tuned, _, figures = weigh(network, materials, frozen, config)
     return Attempt(tuned, None, False, figures | {"updates": updates})

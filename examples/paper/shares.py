@@ -56,7 +56,8 @@ def run(options: argparse.Namespace) -> str:
         rate=options.rate,
     )
     sets = None
-    axes = (options.seeds, options.shares, options.parts, options.recipes)
+    recipes = [name for name in RECIPES if name in options.recipes]
+    axes = (options.seeds, options.shares, options.parts, recipes)
     for seed, share, part, recipe in product(*axes):
         setting = Setting(seed, share, recipe, options.updates, part)
         if not options.table and not path_of(plan, setting, options.work).exists():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from shutil import copytree
@@ -12,12 +13,13 @@ from xml.etree import ElementTree
 import pytest
 import torch
 
-from curate.config import GuardedRecipe, PaperRecipe, TrainConfig
+from curate.config import FinetuneConfig, GuardedRecipe, PaperRecipe, TrainConfig
 from curate.errors import UsageError
+from curate.recipes.steps import guarded_step
 from examples.paper import plan, shares
 from examples.paper.datasets import Spec
 from examples.paper.inboxes import inbox_of, jpeg_control, labeled_of, read_sets
-from examples.paper.plan import RECIPES, Plan, Setting, path_of
+from examples.paper.plan import RECIPES, Plan, Setting, finetuning, path_of
 from examples.paper.runs import resplit_alarms
 from examples.paper.shares_plot import plot
 from examples.paper.shares_table import lower_bound, table
@@ -116,13 +118,45 @@ def test_each_recipe_is_run_once_and_measured(
     for row in first.values():
         assert set(row["fresh"]) == {*METHODS, *ALARMS, "score", "recall"}
         assert ("recall" in row["inbox_images"]) == (row["share"] > 0)
-        assert row["outcome"] == {"frozen": "skipped"}.get(row["recipe"], row["outcome"])
+        assert row["outcome"] in OUTCOMES[row["recipe"]]
     assert printed.count("\n") == 9
     assert not list(tmp_path.glob("*.progress"))
     before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     assert shares.main(call(data, tmp_path, *seeds)) == 0
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
     assert capsys.readouterr().out == printed
+
+
+def test_the_control_comes_after_guarded_and_never_pushes(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pushes: list[tuple[float | None, float]] = []
+
+    def watched(*arguments: Any) -> tuple[float, float]:
+        terms = guarded_step(*arguments)
+        pushes.append((arguments[-1], terms[1]))
+        return terms
+
+    monkeypatch.setattr("curate.recipes.runs.guarded_step", watched)
+    more = ("--recipes", "control", "guarded", "--seeds", "0", "--shares", "0", "0.5")
+    assert shares.main(call(data, tmp_path, *more)) == 0
+    assert [line.split()[4] for line in capsys.readouterr().err.splitlines()] == [
+        *("guarded:", "control:") * 2
+    ]
+    assert [term for reach, term in pushes if reach is None] == [0.0] * 6
+
+
+def test_the_control_makes_as_many_updates_as_the_guarded_run(tmp_path: Path) -> None:
+    setting = Setting(0, 0.5, "control", 9)
+    bound = finetuning(PLAN, setting, tmp_path)
+    at_the_bound = path_of(PLAN, setting, tmp_path)
+    guarded = path_of(PLAN, replace(setting, recipe="guarded"), tmp_path)
+    guarded.write_text('{"figures": {}}')
+    assert finetuning(PLAN, setting, tmp_path) == bound
+    guarded.write_text('{"figures": {"updates": 4}}')
+    recipe = GuardedRecipe(reach=None, min_updates=4, max_updates=4)
+    assert finetuning(PLAN, setting, tmp_path) == FinetuneConfig(recipe=recipe)
+    assert path_of(PLAN, setting, tmp_path) != at_the_bound
 
 
 def test_a_network_is_made_anew_for_another_set_or_configuration(
@@ -171,6 +205,12 @@ def test_runs_of_other_options_are_in_no_table(
     assert "| 100% | 2 |" in printed("--seeds", "1", "--shares", "0.5")
 
 
+OUTCOMES = {
+    "frozen": ("skipped",),
+    "paper": ("promoted",),
+    "guarded": ("skipped", "rejected", "promoted"),
+    "control": ("promoted",),
+}
 ALARMS = ("alarms", "alarms_resplit", "alarms_interval")
 METHODS = ("discrepancy", "msp", "energy", "knn")
 
