@@ -32,6 +32,7 @@ from curate.recipes.attempt import (
     weigh,
 )
 from curate.recipes.pretraining import pretrain
+from curate.recipes.runs import Diverged
 from examples.paper.inboxes import Inbox, Labeled, Sets, inbox_of, labeled_of
 from examples.paper.keeping import key_of, once, write_whole
 from examples.paper.plan import SIZE, Plan, Setting, finetuning, path_of, pretraining
@@ -58,20 +59,19 @@ class Workbench:
         path = path_of(self.plan, setting, self.work)
         config = finetuning(self.plan, setting, self.work)
         came = _run(materials, setting.recipe, config, path.with_name(f"{path.name}.progress"))
-        frozen = look(materials.network, materials.bank, materials, combine=True)
-        kept = came.tuned or Tuned(materials.network, materials.bank, frozen)
         row = {
-            **asdict(self.plan),
-            **asdict(setting),
+            "plan": asdict(self.plan),
             "ood": self.plan.ood_name,
-            "outcome": "skipped" if came.skipped else "rejected" if came.objection else "promoted",
+            **asdict(setting),
+            "outcome": _outcome(came, setting.recipe),
             "reason": came.objection or "",
             "figures": dict(came.figures),
-            "accuracy": accuracy(kept.network, materials.validation, self.device),
-            "seconds": round(time.monotonic() - began, 1),
             "torch": torch.__version__,
             "device": str(self.device),
-        } | self._measured(kept, inbox, came.tuned is not None, setting.recipe)
+        }
+        if row["outcome"] != "diverged":
+            row |= self._measured(came, materials, inbox, setting.recipe)
+        row["seconds"] = round(time.monotonic() - began, 1)
         write_whole(path, (json.dumps(row, indent=1) + "\n").encode())
         return row
 
@@ -104,17 +104,19 @@ class Workbench:
         key = key_of("pretrained", plan.id_spec, plan.train, config)
         return once(self.work, key, network, train)
 
-    def _measured(self, kept: Tuned, inbox: Inbox, is_tuned: bool, recipe: str) -> Row:
-        """Figures of the fresh images, and of the inbox's where both kinds are in it.
+    def _measured(self, came: Attempt, materials: Materials, inbox: Inbox, recipe: str) -> Row:
+        """Accuracy, figures of the fresh images, and of the inbox's where it holds ID ones.
 
         As in the program: the guarded recipe's inbox is read against the canaries, its later
         arrivals against the images held out; a network that had no canaries against all.
         """
+        kept = came.tuned or _frozen(materials)
         opinion = kept.opinion
-        apart = is_tuned and recipe in ("control", "guarded")
+        apart = came.tuned is not None and recipe in ("control", "guarded")
         held_out = opinion.held_out if apart else opinion.calibration
         canaries = opinion.canaries if apart else opinion.calibration
-        row = {"fresh": self._figures(kept, inbox.fresh_id, inbox.fresh_ood, held_out)}
+        row: Row = {"accuracy": accuracy(kept.network, materials.validation, self.device)}
+        row["fresh"] = self._figures(kept, inbox.fresh_id, inbox.fresh_ood, held_out)
         if len(inbox.id):
             row["inbox_images"] = self._figures(kept, inbox.id, inbox.ood, canaries)
         return row
@@ -138,6 +140,20 @@ class Workbench:
             return alarms
         methods = {name: auroc(*(getattr(side, name) for side in sides)) for name in METHODS}
         return alarms | {"recall": flagged[1], "score": auroc(*tags)} | methods
+
+
+def _outcome(came: Attempt, recipe: str) -> str:
+    """What came of a run; only guarded, when it comes to nothing, leaves the frozen network on."""
+    if came.skipped:
+        return "skipped"
+    if came.tuned:
+        return "promoted"
+    return "rejected" if recipe == "guarded" else "diverged"
+
+
+def _frozen(materials: Materials) -> Tuned:
+    opinion = look(materials.network, materials.bank, materials, combine=True)
+    return Tuned(materials.network, materials.bank, opinion)
 
 
 def resplit_alarms(ours: torch.Tensor, calibration: torch.Tensor, rate: float) -> float:
@@ -166,10 +182,14 @@ def _run(
 
 def _control(materials: Materials, config: FinetuneConfig, progress: Path) -> Attempt:
     """An attempt without gate and guard."""
-    frozen = look(materials.network, materials.bank, materials, combine=True)
+    frozen = _frozen(materials).opinion
     share = estimate_share(frozen.inbox, frozen.calibration).share
     network = copy.deepcopy(materials.network)
-    updates = tune(network, materials, frozen, share, config, progress)
+    try:
+        updates = tune(network, materials, frozen, share, config, progress)
+    except Diverged as error:
+        progress.unlink(missing_ok=True)
+        return Attempt(None, str(error))
     progress.unlink(missing_ok=True)
     tuned, _, figures = weigh(network, materials, frozen, config)
     return Attempt(tuned, None, False, figures | {"updates": updates})

@@ -78,10 +78,10 @@ def _read(options: argparse.Namespace, ood: str) -> Sets:
 
 
 def _tell(row: Row) -> None:
+    figure = f"fresh AUROC {row['fresh']['score']:.4f}" if "fresh" in row else row["reason"]
     sys.stderr.write(
         f"seed {row['seed']}, {row['share']:.1%} {row['ood']}, {row['recipe']}: "
-        f"{row['outcome']}, fresh AUROC {row['fresh']['score']:.4f}, "
-        f"{row['seconds']:.0f} s\n"
+        f"{row['outcome']}, {figure}, {row['seconds']:.0f} s\n"
     )
     sys.stderr.flush()
 

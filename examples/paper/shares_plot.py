@@ -39,17 +39,15 @@ class Axes:
 def plot(rows: Iterable[Row], ood: str) -> str:
     """An SVG: a dot for each run on a whole inbox with OOD set `ood`, lines through the means.
 
-    Raises UsageError when there is none.
+    A run that diverged has no dot; the table tells of it. Raises UsageError when there is none.
     """
-    runs = [row for row in rows if row["ood"] == ood and row["part"] == 1]
+    runs = [row for row in rows if row["ood"] == ood and row["part"] == 1 and "fresh" in row]
     figures = [row["fresh"]["score"] for row in runs]
     if not figures:
         raise UsageError(f"there is no run with {ood} as OOD to draw")
-    axes = Axes(
-        tuple(sorted({row["share"] for row in runs})),
-        math.floor(min(figures) / STEP) * STEP,
-        math.ceil(max(figures) / STEP) * STEP,
-    )
+    high = math.ceil(max(figures) / STEP)
+    low = min(math.floor(min(figures) / STEP), high - 1)
+    axes = Axes(tuple(sorted({row["share"] for row in runs})), low * STEP, high * STEP)
     marks = list(_grid(axes, ood))
     for recipe in COLUMNS:
         marks += _line(axes, recipe, [row for row in runs if row["recipe"] == recipe])

@@ -18,8 +18,9 @@ STUDENT = (6.314, 2.920, 2.353, 2.132, 2.015, 1.943, 1.895, 1.860, 1.833)
 def table(rows: Iterable[Row]) -> str:
     """Two tables by OOD set and share, in percent: means over seeds, and paired differences.
 
-    The figures are AUROC, recall and alarms of fresh images. The differences are in AUROC, over
-    the seeds that both recipes have; behind each mean stands its one-sided 95 % lower bound.
+    The figures are AUROC, recall and alarms of fresh images; runs that diverged have none and are
+    counted beside the mean of the others. The differences are in AUROC, over the seeds that both
+    recipes have; behind each mean stands its one-sided 95 % lower bound.
     """
     cases = by_case(rows)
     titles = [f"{name} {what}" for what in ("AUROC", "recall", "alarms") for name in COLUMNS]
@@ -59,13 +60,19 @@ def _named(case: Case) -> list[str]:
 def _line(case: Case, rows: list[Row]) -> list[str]:
     cells = [*_named(case), str(len({row["seed"] for row in rows}))]
     for what in ("score", "recall", "alarms"):
-        cells += [_mean([r["fresh"][what] for r in rows if r["recipe"] == n]) for n in COLUMNS]
+        cells += [_cell([row for row in rows if row["recipe"] == n], what) for n in COLUMNS]
     best = _best_baseline(rows)
     found = [row["fresh"][best] for row in rows if row["recipe"] == "frozen"]
     cells.append(f"{best} {_mean(found)}" if found else "")
     outcomes = [row["outcome"] for row in rows if row["recipe"] == "guarded"]
     cells.append(", ".join(f"{outcomes.count(o)} {o}" for o in sorted(set(outcomes))))
     return cells
+
+
+def _cell(rows: list[Row], what: str) -> str:
+    figures = [row["fresh"][what] for row in rows if "fresh" in row]
+    lost = len(rows) - len(figures)
+    return ", ".join(filter(None, [_mean(figures), f"{lost} diverged" if lost else ""]))
 
 
 def _best_baseline(rows: list[Row]) -> str:
@@ -82,7 +89,7 @@ def _paired(case: Case, rows: list[Row]) -> list[str]:
 
 def _difference(rows: list[Row], other: str, score: str) -> str:
     ours, theirs = (
-        {row["seed"]: row["fresh"][name] for row in rows if row["recipe"] == recipe}
+        {r["seed"]: r["fresh"][name] for r in rows if r["recipe"] == recipe and "fresh" in r}
         for recipe, name in (("guarded", "score"), (other, score))
     )
     found = [ours[seed] - theirs[seed] for seed in sorted(ours.keys() & theirs.keys())]

@@ -116,6 +116,7 @@ def test_each_recipe_is_run_once_and_measured(
         (share, recipe) for share in (0, 0.5) for recipe in RECIPES
     }
     for row in first.values():
+        assert row["plan"]["fresh"] == 15
         assert set(row["fresh"]) == {*METHODS, *ALARMS, "score", "recall"}
         assert ("recall" in row["inbox_images"]) == (row["share"] > 0)
         assert row["outcome"] in OUTCOMES[row["recipe"]]
@@ -125,6 +126,28 @@ def test_each_recipe_is_run_once_and_measured(
     assert shares.main(call(data, tmp_path, *seeds)) == 0
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
     assert capsys.readouterr().out == printed
+
+
+def test_a_run_that_diverged_has_no_figures(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(plan, "PaperRecipe", partial(PaperRecipe, learning_rate=1e30))
+    monkeypatch.setattr(plan, "GuardedRecipe", partial(GuardedRecipe, learning_rate=1e30))
+    picture = tmp_path / "plot.svg"
+    more = ("--seeds", "0", "--shares", "0.5", "--plot", str(picture))
+    assert shares.main(call(data, tmp_path, *more)) == 0
+    rows = {row["recipe"]: row for row in runs(tmp_path).values()}
+    for recipe in ("paper", "control"):
+        assert rows[recipe]["outcome"] == "diverged"
+        assert "no number" in rows[recipe]["reason"]
+        assert not {"fresh", "inbox_images", "accuracy"} & rows[recipe].keys()
+    assert rows["guarded"]["fresh"] == rows["frozen"]["fresh"]
+    printed, told = capsys.readouterr()
+    assert printed.splitlines()[2].count("| 1 diverged | 1 diverged |") == 3
+    assert printed.splitlines()[6].split(" | ")[3:] == ["+0.0", "", "", "+0.0 |"]
+    assert told.count("diverged, the loss became no number") == 2
+    assert picture.read_text().count("<circle") == 2
+    assert not list(tmp_path.glob("*.progress"))
 
 
 def test_the_control_comes_after_guarded_and_never_pushes(
