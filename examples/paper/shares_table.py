@@ -18,10 +18,13 @@ STUDENT = (6.314, 2.920, 2.353, 2.132, 2.015, 1.943, 1.895, 1.860, 1.833)
 def table(rows: Iterable[Row]) -> str:
     """Two tables by OOD set and share, in percent: means over seeds, and paired differences.
 
+    Below them, how often each recipe's alarm rate lies where 99 % of runs do by chance.
+
     The figures are AUROC, recall and alarms of fresh images; runs that diverged have none and are
     counted beside the mean of the others. The differences are in AUROC, over the seeds that both
     recipes have; behind each mean stands its one-sided 95 % lower bound.
     """
+    rows = list(rows)
     cases = by_case(rows)
     titles = [f"{name} {what}" for what in ("AUROC", "recall", "alarms") for name in COLUMNS]
     head = ["OOD", "share", "arrived", "seeds", *titles, "best baseline", "guarded came to"]
@@ -29,7 +32,7 @@ def table(rows: Iterable[Row]) -> str:
     others = [*COLUMNS[:-1], "best baseline"]
     against = ["OOD", "share", "arrived", *(f"guarded - {name}" for name in others)]
     paired = [_paired(case, found) for case, found in cases.items()]
-    return f"{_markdown(head, means)}\n\n{_markdown(against, paired)}"
+    return f"{_markdown(head, means)}\n\n{_markdown(against, paired)}\n\n{_alarms_inside(rows)}"
 
 
 def by_case(rows: Iterable[Row]) -> dict[Case, list[Row]]:
@@ -97,6 +100,17 @@ def _difference(rows: list[Row], other: str, score: str) -> str:
         return ""
     bound = lower_bound(found)
     return f"{100 * mean(found):+.1f}" + ("" if bound is None else f" ({100 * bound:+.1f})")
+
+
+def _alarms_inside(rows: list[Row]) -> str:
+    """Fresh images and the inbox's count apart, for they are read against other images."""
+    counts = []
+    for recipe in COLUMNS:
+        own = [row for row in rows if row["recipe"] == recipe]
+        parts = [row[part] for row in own for part in ("fresh", "inbox_images") if part in row]
+        inside = sum(part["alarms_inside"] for part in parts)
+        counts.append(f"{recipe} {inside} of {len(parts)}")
+    return f"Alarms inside the 99 % interval, fresh and inbox: {', '.join(counts)}."
 
 
 def _mean(values: list[float]) -> str:

@@ -20,7 +20,6 @@ from examples.paper import plan, shares
 from examples.paper.datasets import Spec
 from examples.paper.inboxes import inbox_of, jpeg_control, labeled_of, read_sets
 from examples.paper.plan import RECIPES, Plan, Setting, finetuning, path_of
-from examples.paper.runs import resplit_alarms
 from examples.paper.shares_plot import plot
 from examples.paper.shares_table import lower_bound, table
 
@@ -119,8 +118,11 @@ def test_each_recipe_is_run_once_and_measured(
         assert row["plan"]["fresh"] == 15
         assert set(row["fresh"]) == {*METHODS, *ALARMS, "score", "recall"}
         assert ("recall" in row["inbox_images"]) == (row["share"] > 0)
+        for part in (row["fresh"], row["inbox_images"]):
+            low, high = part["alarms_interval"]
+            assert part["alarms_inside"] == (low <= part["alarms"] <= high)
         assert row["outcome"] in OUTCOMES[row["recipe"]]
-    assert printed.count("\n") == 9
+    assert printed.count("\n") == 11
     assert not list(tmp_path.glob("*.progress"))
     before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     assert shares.main(call(data, tmp_path, *seeds)) == 0
@@ -234,17 +236,8 @@ OUTCOMES = {
     "guarded": ("skipped", "rejected", "promoted"),
     "control": ("promoted",),
 }
-ALARMS = ("alarms", "alarms_resplit", "alarms_interval")
+ALARMS = ("alarms", "alarms_interval", "alarms_inside")
 METHODS = ("discrepancy", "msp", "energy", "knn")
-
-
-def test_alarms_of_resplits_are_those_asked_for_or_none() -> None:
-    # 19 calibration images allow 10 %: p <= 0.1 above the second highest. 8 allow nothing.
-    generator = torch.Generator().manual_seed(0)
-    ours = torch.randn(2_000, generator=generator)
-    calibration = torch.randn(19, generator=generator)
-    assert resplit_alarms(ours, calibration, 0.1) == pytest.approx(0.1, abs=0.03)
-    assert resplit_alarms(ours, calibration[:8], 0.1) == 0.0
 
 
 def test_the_table_by_hand() -> None:
@@ -258,7 +251,9 @@ def test_the_table_by_hand() -> None:
             "recipe": recipe,
             "outcome": outcome,
             "fresh": figures
-            | {"score": auroc, "recall": 0.25, "alarms": 0.05, "energy": 0.75 + seed / 10},
+            | {"score": auroc, "recall": 0.25, "alarms": 0.05, "energy": 0.75 + seed / 10}
+            | {"alarms_inside": auroc < 0.8},
+            "inbox_images": {"alarms_inside": True},
         }
         for seed, recipe, outcome, auroc in (
             (0, "frozen", "skipped", 0.6),
@@ -272,6 +267,7 @@ def test_the_table_by_hand() -> None:
     assert lines[2][-2:] == ["energy 80.0", "1 promoted, 1 rejected"]
     # Differences 0.2, 0 and 0.05, -0.15: standard error 0.1, the quantile is 6.314.
     assert lines[6] == ["far", "10.0%", "100%", "+10.0 (-53.1)", "", "", "-5.0 (-68.1)"]
+    assert "frozen 4 of 4, control 0 of 0, paper 0 of 0, guarded 3 of 4." in lines[8][0]
 
 
 def lines_of(rows: list[dict[str, Any]]) -> list[str]:
