@@ -6,7 +6,8 @@ full precision: at T = 1000 the scores of different images differ in their sixth
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -33,6 +34,18 @@ def heated(logits: Tensor) -> Tensor:
     return logits.cpu().double() / TEMPERATURE
 
 
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Convolutions in float32, which cuDNN otherwise rounds to TF32's ten bits."""
+    # cudnn.flags() would set every other option too.
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+
+
 def direction(network: TwoHeadNetwork, pixels: Tensor) -> Tensor:
     """Signs (B, 3, S, S) of where both heads are surer of images in [0, 1].
 
@@ -47,6 +60,7 @@ def direction(network: TwoHeadNetwork, pixels: Tensor) -> Tensor:
     return gradient.sign()
 
 
+@full_precision()
 def odin_scores(
     network: TwoHeadNetwork,
     pixels: Tensor,
@@ -67,6 +81,7 @@ def odin_scores(
     return torch.cat(parts)
 
 
+@full_precision()
 def choose_epsilon(
     network: TwoHeadNetwork,
     id_pixels: Tensor,

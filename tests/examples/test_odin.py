@@ -9,6 +9,7 @@ import torch
 from pytorch_ood.detector import ODIN
 from torch import Tensor
 
+from examples.paper.eloc import eloc_scores
 from examples.paper.odin import EPSILONS, choose_epsilon, direction, max_softmax, odin_scores
 
 from .networks import MEAN, STD, pictures, tiny_network
@@ -83,6 +84,35 @@ def test_the_step_is_the_one_after_which_id_images_are_surest() -> None:
     best = surest.index(min(surest))
     assert 0 < best < 4
     assert choose_epsilon(network, pixels, CPU, steps) == steps[best]
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_convolutions_are_in_full_precision_while_scores_are_made(
+    monkeypatch: pytest.MonkeyPatch, allowed: bool
+) -> None:
+    cudnn, network, seen = torch.backends.cudnn, tiny_network(), []
+    monkeypatch.setattr(cudnn, "allow_tf32", allowed)
+    network.register_forward_hook(lambda *_: seen.append(cudnn.allow_tf32))
+    network.head_1.register_full_backward_hook(lambda *_: seen.append(cudnn.allow_tf32))
+    # Forward, backward and forward again for the scores; a step's search has 21 to try.
+    for made, make in (
+        (3, lambda: odin_scores(network, pictures(3), CPU, 0.002)),
+        (3, lambda: eloc_scores([network], pictures(3), CPU)),
+        (23, lambda: choose_epsilon(network, pictures(3), CPU)),
+    ):
+        seen.clear()
+        make()
+        assert seen == [False] * made
+        assert cudnn.allow_tf32 == allowed
+
+
+def test_the_setting_of_convolutions_comes_back_after_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    with pytest.raises(RuntimeError):
+        odin_scores(tiny_network(), pictures(3)[..., 1:], CPU, 0.002)
+    assert torch.backends.cudnn.allow_tf32
 
 
 def test_odin_searched_21_steps_up_to_0_004() -> None:
