@@ -17,7 +17,7 @@ from curate.catalog.store import NewImage, NewUnreadable
 from curate.errors import InboxError
 from curate.images.decode import DecodedImage, Decoder, DecodeResult, FileStat, UnreadableImage
 from curate.images.inbox import InboxFile, check_inbox, scan
-from curate.images.paths import encode, root_uri
+from curate.images.paths import encode, real, root_uri
 from curate.workspace import Workspace
 
 BATCH = 500
@@ -80,7 +80,7 @@ def identity(path: str, stat: FileStat) -> tuple[str, int, int, int, int]:
 
 
 class Source:
-    """One folder that images come from, with what is already known of it."""
+    """One folder that images come from, by its real path, with what is already known of it."""
 
     def __init__(self, workspace: Workspace, root: Path, decoder: Decoder) -> None:
         self.workspace, self.root, self.decoder = workspace, root, decoder
@@ -202,8 +202,10 @@ def _expand(
     for path in (Path(name).absolute() for name in paths):
         if path.is_dir():
             check_inbox(path, catalog_folder)
-            yield from ((path, file) for file in scan(path))
+            root = real(path)
+            yield from ((root, file) for file in scan(root))
             continue
+        path = real(path.parent) / path.name
         try:
             status = path.lstat()
         except OSError:

@@ -18,12 +18,20 @@ def decode(text: str) -> Path:
     return Path(os.fsdecode(unquote_to_bytes(text)))
 
 
+def real(path: Path) -> Path:
+    """`path` made absolute, without `..` and links: a folder has one such name.
+
+    Unlike `Path.resolve`, it takes a loop of links for a name as any other.
+    """
+    return Path(os.path.realpath(path))
+
+
 def root_uri(root: Path) -> str:
-    """A source's root as an absolute, percent-encoded `file:` URI (RFC 8089)."""
-    return root.absolute().as_uri()
+    """A source's real root as a percent-encoded `file:` URI (RFC 8089)."""
+    return real(root).as_uri()
 
 
 def root_path(uri: str) -> Path:
-    """The path that `root_uri` was given, made absolute."""
+    """The real path of what `root_uri` was given."""
     path = os.fsdecode(unquote_to_bytes(uri.removeprefix("file://")))
     return Path(path.removeprefix("/") if os.name == "nt" else path)

@@ -14,6 +14,7 @@ from pathlib import Path
 from curate.config import WatchConfig
 from curate.images.decode import Decoder
 from curate.images.inbox import check_inbox
+from curate.images.paths import real
 from curate.ingest import Source
 from curate.score import Scorer
 from curate.watch.events import Event, Watched
@@ -36,12 +37,11 @@ def watch(
     Raises InboxError for a place that cannot be an inbox, HeldByAnother while another process
     watches it.
     """
-    inbox = inbox.absolute()
-    check_inbox(inbox, workspace.folder)
+    check_inbox(inbox.absolute(), workspace.folder)
     with ExitStack() as stack:
-        source = Source(workspace, inbox, decoder)
+        source = Source(workspace, real(inbox), decoder)
         name = f"watch:{source.source_id}"
-        lease = stack.enter_context(hold(workspace, name, f"the inbox {str(inbox)!r}"))
+        lease = stack.enter_context(hold(workspace, name, f"the inbox {str(source.root)!r}"))
         service = Watch(workspace, source, scorer, config, child_command, lease, on_event)
         stack.callback(service.stop_child)
         scorer.score_active(lambda _: lease.renew())

@@ -18,6 +18,7 @@ from curate.images.decode import Decoder
 from curate.images.paths import decode
 from curate.ingest import Source
 from curate.score import Scorer
+from curate.watch import watch
 from curate.watch.events import Arrived, Event, InboxGone, Reading
 from curate.watch.hints import Hints, topmost
 from curate.watch.service import Watch
@@ -149,6 +150,17 @@ def test_an_inbox_that_goes_away_is_waited_for(inbox: Inbox) -> None:
     inbox.root.with_name("gone").rename(inbox.root)
     assert inbox.service.root_changed()
     assert inbox.catalogued() == ["a.png"]
+
+
+def test_an_inbox_has_one_name(inbox: Inbox) -> None:
+    (inbox.root.parent / "link").symlink_to(inbox.root)
+    picture("disc", 1).save(inbox.root / "a.png")
+    source, once = inbox.service.source, WatchConfig(settle_seconds=0, once=True)
+    for name in ("link", "store/../inbox"):
+        found = inbox.root.parent / name
+        watched = watch(inbox.workspace, found, inbox.service.scorer, source.decoder, once)
+        assert watched.ingested.known_content == 0
+    assert [row.root_uri for row in inbox.workspace.catalog.sources()] == [inbox.root.as_uri()]
 
 
 def test_too_many_hints_are_one() -> None:
