@@ -7,6 +7,8 @@ import os
 import random
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -83,3 +85,11 @@ def status(folder: Path) -> dict[str, Any]:
     """`curate status --json`."""
     found: dict[str, Any] = json.loads(run(folder, "status", "--json").stdout)
     return found
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 120) -> None:
+    """Ask again and again, until it holds or the time is over."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never came true"
+        time.sleep(0.1)

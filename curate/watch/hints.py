@@ -12,6 +12,8 @@ from typing import cast
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
+from curate.images.inbox import ignored
+
 HINTS_KEPT = 1_000
 
 
@@ -28,12 +30,20 @@ class Hints(FileSystemEventHandler):
         if event.event_type in ("opened", "closed_no_write"):
             return
         for name in filter(None, (event.src_path, event.dest_path)):
-            self.hint(Path(os.fsdecode(cast("str | bytes", name))))
+            path = Path(os.fsdecode(cast("str | bytes", name)))
+            self.hint(path if event.is_directory else path.parent)
 
-    def hint(self, path: Path) -> None:
-        """Mark the directory that `path` is or lies in."""
+    def hint(self, directory: Path) -> None:
+        """Mark a directory, unless it lies outside the root or a scan of that would ignore it.
+
+        The catalog's own folder may lie in the inbox, hidden: its changes must wake nobody.
+        """
+        if not directory.is_relative_to(self._root):
+            return
+        if any(map(ignored, directory.relative_to(self._root).parts)):
+            return
         with self._lock:
-            self._directories |= {path if path.is_dir() else path.parent}
+            self._directories.add(directory)
             if len(self._directories) > HINTS_KEPT:
                 self._directories = {self._root}
         self.arrived.set()

@@ -6,12 +6,11 @@ import csv
 import io
 import json
 import signal
-import time
 from pathlib import Path
 
 import pytest
 
-from ..program import SHAPES, draw, run, start, status
+from ..program import SHAPES, draw, run, start, status, wait_until
 
 
 def inbox_of(folder: Path, ours: int = 60, strange: int = 20) -> Path:
@@ -169,12 +168,3 @@ def test_nothing_is_imported_from_the_working_directory(trained: Path, tmp_path:
         watch.terminate()
         watch.communicate(timeout=60)
     assert not (trained / "ran").exists()
-
-
-def wait_until(condition: object, seconds: float = 120) -> None:
-    """Ask again and again, until it holds or the time is over."""
-    assert callable(condition)
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it never came true"
-        time.sleep(0.3)

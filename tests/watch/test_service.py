@@ -11,6 +11,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from watchdog.events import (
+    DirCreatedEvent,
+    DirDeletedEvent,
+    DirModifiedEvent,
+    FileCreatedEvent,
+    FileMovedEvent,
+    FileOpenedEvent,
+    FileSystemEvent,
+)
 
 from curate.catalog.query import Query
 from curate.config import DecodeConfig, WatchConfig
@@ -20,11 +29,11 @@ from curate.ingest import Source
 from curate.score import Scorer
 from curate.watch import watch
 from curate.watch.events import Arrived, Event, InboxGone, Reading
-from curate.watch.hints import Hints, topmost
+from curate.watch.hints import Hints, observed, topmost
 from curate.watch.service import Watch
 from curate.workspace import Workspace, hold, open_workspace
 
-from ..program import picture
+from ..program import picture, wait_until
 
 SETTLE, SCAN = 2.0, 60.0
 
@@ -54,14 +63,19 @@ class Inbox:
         return sorted(str(decode(row.path)) for row in rows)
 
 
+@pytest.fixture(scope="module")
+def decoder() -> Iterator[Decoder]:
+    with Decoder(DecodeConfig(workers=1)) as made:
+        yield made
+
+
 @pytest.fixture
-def inbox(tmp_path: Path) -> Iterator[Inbox]:
+def inbox(tmp_path: Path, decoder: Decoder) -> Iterator[Inbox]:
     (tmp_path / "inbox").mkdir()
     with ExitStack() as stack:
         workspace = stack.enter_context(
             open_workspace(str(tmp_path / "store" / "catalog.db"), create=True)
         )
-        decoder = stack.enter_context(Decoder(DecodeConfig(workers=1)))
         yield Inbox(workspace, tmp_path / "inbox", decoder, stack)
 
 
@@ -108,6 +122,36 @@ def test_a_known_file_is_not_opened_again_and_an_overwritten_one_is(inbox: Inbox
     inbox.service.turn(202.0)
     assert inbox.catalogued() == ["a.png", "a.png"]
     assert inbox.workspace.catalog.counts().images == 2
+
+
+def test_an_inbox_that_is_deleted_is_waited_for(inbox: Inbox) -> None:
+    inbox.service.turn(0.0)
+    with observed(inbox.service.hints, inbox.root):
+        inbox.root.rmdir()
+        wait_until(inbox.service.hints.arrived.is_set)
+        inbox.service.turn(10.0)
+    assert inbox.events == [InboxGone(inbox.root)]
+
+
+def test_a_catalog_hidden_in_the_inbox_wakes_nobody(tmp_path: Path, decoder: Decoder) -> None:
+    with ExitStack() as stack:
+        workspace = stack.enter_context(open_workspace(str(tmp_path / ".curate"), create=True))
+        inbox = Inbox(workspace, tmp_path, decoder, stack)
+        hints = inbox.service.hints
+        stack.enter_context(observed(hints, tmp_path))
+        picture("disc", 1).save(tmp_path / "a.png")
+        wait_until(hints.arrived.is_set)
+        inbox.service.turn(0.0)
+        inbox.service.turn(2.0)
+        (tmp_path / "sub").mkdir()  # events come in order: what the catalog's commits raised is in
+        directories: set[Path] = set()
+        while tmp_path / "sub" not in directories:
+            wait_until(hints.arrived.is_set)
+            directories |= hints.take()
+        assert directories <= {tmp_path, tmp_path / "sub"}
+        inbox.service.turn(10.0)
+        assert inbox.service.waiting == 0
+        assert inbox.catalogued() == ["a.png"]
 
 
 def test_a_hint_brings_a_scan_before_its_time(inbox: Inbox) -> None:
@@ -166,9 +210,35 @@ def test_an_inbox_has_one_name(inbox: Inbox) -> None:
 def test_too_many_hints_are_one() -> None:
     hints = Hints(Path("/inbox"))
     for number in range(1_001):
-        hints.hint(Path(f"/inbox/{number}/file.png"))
+        hints.hint(Path(f"/inbox/{number}"))
     assert hints.take() == {Path("/inbox")}
     assert hints.take() == set()
+
+
+def test_events_are_hints_only_at_what_a_scan_would_see() -> None:
+    hints = Hints(Path("/inbox"))
+    passed_over: list[FileSystemEvent] = [
+        DirModifiedEvent("/"),
+        DirCreatedEvent("/inbox.old"),
+        FileCreatedEvent("/inbox/.curate/catalog.db"),
+        DirModifiedEvent("/inbox/.curate"),
+        FileCreatedEvent("/inbox/@eaDir/sub/thumb.jpg"),
+        FileMovedEvent("/inbox/.trash/a.png", "/elsewhere/a.png"),
+        FileOpenedEvent("/inbox/a/1.png"),
+    ]
+    for event in passed_over:
+        hints.on_any_event(event)
+    assert not hints.arrived.is_set()
+    assert hints.take() == set()
+    taken: list[FileSystemEvent] = [
+        FileMovedEvent("/inbox/a/1.png", b"/inbox/b/.hidden"),
+        DirCreatedEvent("/inbox/c"),
+        DirDeletedEvent("/inbox"),
+    ]
+    for event in taken:
+        hints.on_any_event(event)
+    assert hints.arrived.is_set()
+    assert hints.take() == {Path("/inbox/a"), Path("/inbox/b"), Path("/inbox/c"), Path("/inbox")}
 
 
 def test_topmost() -> None:
