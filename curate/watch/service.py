@@ -12,6 +12,7 @@ from curate.catalog.schema import on_network_file_system
 from curate.config import WatchConfig
 from curate.finetune import LEASE
 from curate.images.inbox import StabilityTracker, restat, scan
+from curate.images.paths import real
 from curate.ingest import Source
 from curate.score import Scorer
 from curate.watch.events import (
@@ -88,7 +89,8 @@ class Watch:
             self.hints.take()
             self._scan([self.source.root], now)
         elif self.hints.arrived.is_set() and now >= self._next_hint:
-            self._scan(topmost(self.hints.take()), now)
+            # Where a link has taken a folder's place since the event, it leads elsewhere.
+            self._scan([d for d in topmost(self.hints.take()) if real(d) == d], now)
 
     def _scan(self, directories: Sequence[Path], now: float) -> None:
         began, files, whole = time.monotonic(), 0, self.source.root in directories

@@ -165,6 +165,35 @@ def test_a_hint_brings_a_scan_before_its_time(inbox: Inbox) -> None:
     assert inbox.service.waiting == 1
 
 
+@pytest.mark.parametrize("hint", ["link", "link/deep", "deep/link"])
+def test_a_hint_follows_no_link(inbox: Inbox, hint: str) -> None:
+    private = inbox.root.parent / "private"
+    (private / "deep").mkdir(parents=True)
+    (inbox.root / "deep").mkdir()
+    for folder in (private, private / "deep"):
+        picture("disc", 1).save(folder / "secret.png")
+    for link in (inbox.root / "link", inbox.root / "deep" / "link"):
+        link.symlink_to(private)
+    inbox.service.turn(0.0)
+    inbox.service.hints.hint(inbox.root / hint)
+    inbox.service.turn(10.0)
+    assert inbox.service.waiting == 0
+
+
+def test_a_link_that_is_touched_is_not_followed(inbox: Inbox) -> None:
+    outside = inbox.root.parent / "outside"
+    outside.mkdir()
+    picture("disc", 1).save(outside / "secret.png")
+    link = inbox.root / "link"
+    link.symlink_to(outside)
+    inbox.service.turn(0.0)
+    with observed(inbox.service.hints, inbox.root):
+        os.utime(link, follow_symlinks=False)
+        wait_until(inbox.service.hints.arrived.is_set)
+    inbox.service.turn(10.0)
+    assert inbox.service.waiting == 0
+
+
 def test_without_any_hint_the_scan_finds_it(inbox: Inbox) -> None:
     inbox.service.turn(0.0)
     picture("disc", 1).save(inbox.root / "a.png")
