@@ -97,7 +97,7 @@ class Source:
 
     def ingest(self, files: Iterable[Path], on_files: Callable[[int], None]) -> Ingested:
         """Decode and catalogue `files`, a batch to a commit; tells how many it has read."""
-        total, decoded = Ingested(), _told(self.decoder.map(files), on_files)
+        total, decoded = Ingested(), _told(self.decoder.map(files, self.root), on_files)
         while batch := list(islice(decoded, BATCH)):
             total.add(self._keep(batch))
         return total

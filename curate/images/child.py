@@ -40,15 +40,18 @@ class Child:
         process = self._process
         return process.pid if process else None
 
-    def ask(self, path: bytes) -> tuple[Header, bytes] | None:
-        """The worker's answer about a file; None when it died or was killed over it."""
+    def ask(self, file: bytes) -> tuple[Header, bytes] | None:
+        """The worker's answer about a file; None when it died or was killed over it.
+
+        `file` is a trusted folder, NUL, and the path below it.
+        """
         self.timed_out = False
         try:
             process = self._process or self._started()
             if process is None:
                 return None
             self._deadline = time.monotonic() + self._config.seconds
-            send(_pipe(process.stdin), {}, path)
+            send(_pipe(process.stdin), {}, file)
             return receive(_pipe(process.stdout))
         except (EOFError, OSError, ValueError):
             self.stop()

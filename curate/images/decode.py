@@ -130,15 +130,18 @@ class Decoder:
         """Process ids of the workers that run now; they start with the first files."""
         return [child.pid for child in self._children if child.pid is not None]
 
-    def map(self, paths: Iterable[Path]) -> Iterator[tuple[Path, DecodeResult]]:
+    def map(
+        self, paths: Iterable[Path], root: Path | None = None
+    ) -> Iterator[tuple[Path, DecodeResult]]:
         """Decode files, in the order given; a few per worker are read ahead, never more.
 
-        Raises CurateError when no worker can be started.
+        Below `root` no link is followed; without it, links to folders are. Raises CurateError when
+        no worker can be started.
         """
         window: deque[tuple[Path, Future[DecodeResult]]] = deque()
         try:
             for path in paths:
-                window.append((path, self._threads.submit(self._decode, path)))
+                window.append((path, self._threads.submit(self._decode, path, root)))
                 if len(window) >= AHEAD * len(self._children):
                     yield _oldest(window)
             while window:
@@ -147,25 +150,25 @@ class Decoder:
             for _, future in window:
                 future.cancel()
 
-    def _decode(self, path: Path) -> DecodeResult:
-        child = self._idle.get()
+    def _decode(self, path: Path, root: Path | None) -> DecodeResult:
+        file, child = _request(path, root), self._idle.get()
         try:
-            return self._asked(child, path) or self._once_more(child, path)
+            return self._asked(child, file) or self._once_more(child, file, path)
         finally:
             self._idle.put(child)
 
-    def _asked(self, child: Child, path: Path) -> DecodeResult | None:
-        answer = child.ask(os.fsencode(path.absolute()))
+    def _asked(self, child: Child, file: bytes) -> DecodeResult | None:
+        answer = child.ask(file)
         try:
             return None if answer is None else _result(*answer)
         except (KeyError, TypeError, ValueError):
             child.stop()  # whatever speaks there, it is not our worker any more
             return None
 
-    def _once_more(self, child: Child, path: Path) -> DecodeResult:
+    def _once_more(self, child: Child, file: bytes, path: Path) -> DecodeResult:
         status = _lstat(path)
         with self._alone:
-            result = self._asked(child, path)
+            result = self._asked(child, file)
         if result is not None:
             return result
         if self._closed.is_set():
@@ -185,6 +188,13 @@ class Decoder:
 def _oldest(window: deque[tuple[Path, Future[DecodeResult]]]) -> tuple[Path, DecodeResult]:
     path, future = window.popleft()
     return path, future.result()
+
+
+def _request(path: Path, root: Path | None) -> bytes:
+    """What a worker is asked: a trusted folder, NUL, and the path below it."""
+    path = path.absolute()
+    root = path.parent if root is None else root
+    return os.fsencode(root) + b"\0" + os.fsencode(path.relative_to(root))
 
 
 def _lstat(path: Path) -> FileStat | None:

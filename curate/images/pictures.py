@@ -46,7 +46,7 @@ def read_pictures(
     files = _files(root)
     images: dict[str, Path] = {}
     unreadable: list[tuple[Path, str]] = []
-    decoded, done = decoder.map(files), 0
+    decoded, done = decoder.map(files, root), 0
     while batch := list(islice(decoded, BATCH)):
         for path, result in batch:
             if isinstance(result, DecodedImage):

@@ -1,7 +1,8 @@
 """The decode worker: opens untrusted files under limits of its own; one answer per request.
 
-`python -m curate.images.worker CONFIG` reads framed paths from standard input and ends with it.
-Whatever a file does to Pillow, the answer is a preview or a reason.
+`python -m curate.images.worker CONFIG` reads framed paths from standard input and ends with it:
+a folder that is trusted, NUL, and the path below it, on which no link is followed. Whatever a file
+does to Pillow, the answer is a preview or a reason.
 """
 
 from __future__ import annotations
@@ -30,6 +31,13 @@ _FLAGS = (
     | getattr(os, "O_NONBLOCK", 0)
     | getattr(os, "O_CLOEXEC", 0)
 )
+# Enough to go through a folder, and no more, where the operating system can tell both apart.
+_FOLDER_FLAGS = (
+    getattr(os, "O_PATH", os.O_RDONLY)
+    | getattr(os, "O_DIRECTORY", 0)
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+)
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE, errno.ELOOP)
 _NOT_FILES = {
     stat.S_IFLNK: "a symbolic link",
@@ -53,9 +61,10 @@ def main() -> None:
     send(answers, {"kind": "ready"})
     with suppress(EOFError, BrokenPipeError):
         while True:
-            _, path = receive(sys.stdin.buffer)
+            _, request = receive(sys.stdin.buffer)
             _self_destruct(2 * config.seconds + 5)
-            send(answers, *look_at(path, config))
+            root, _, below = request.partition(b"\0")
+            send(answers, *look_at(root, below, config))
             _self_destruct(0)
 
 
@@ -91,15 +100,49 @@ def _self_destruct(seconds: float) -> None:
         signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
-def look_at(path: bytes, config: DecodeConfig) -> Answer:
-    """Open the file, read it whole and decode it; the answer's header says how that went."""
+def look_at(root: bytes, below: bytes, config: DecodeConfig) -> Answer:
+    """Open a file, read it whole and decode it; the answer's header says how that went.
+
+    No link is followed `below` the `root`.
+    """
     try:
-        found = os.lstat(path)
+        folder, name = _reached(root, below)
+    except OSError as error:
+        return _not_opened(error, None)
+    try:
+        return _look_at(folder, name, config)
+    finally:
+        if folder is not None:
+            os.close(folder)
+
+
+def _reached(root: bytes, below: bytes) -> tuple[int | None, bytes]:
+    """The file's folder, opened (None for the root), and the file's path from there.
+
+    Each folder is opened from the one above: a link that takes its place is never followed. Where
+    paths are parted by backslashes, nothing is opened: folders cannot be opened like files there.
+    """
+    *parts, name = below.split(b"/")
+    folder, place = None, root
+    for part in parts:
+        try:
+            inner = os.open(os.path.join(place, part), _FOLDER_FLAGS, dir_fd=folder)
+        finally:
+            if folder is not None:
+                os.close(folder)
+        folder, place = inner, b""
+    return folder, os.path.join(place, name)
+
+
+def _look_at(folder: int | None, name: bytes, config: DecodeConfig) -> Answer:
+    found = None
+    try:
+        found = os.stat(name, dir_fd=folder, follow_symlinks=False)
         if not stat.S_ISREG(found.st_mode):
             return _unreadable(_NOT_FILES.get(stat.S_IFMT(found.st_mode), "no file"), found)
-        file = os.open(path, _FLAGS)
+        file = os.open(name, _FLAGS, dir_fd=folder)
     except OSError as error:
-        return _not_opened(path, error)
+        return _not_opened(error, found)
     try:
         return _look_into(file, config)
     except OSError as error:
@@ -162,13 +205,11 @@ def _reason(error: Exception, config: DecodeConfig) -> str:
     return f"damaged: {text or type(error).__name__}"
 
 
-def _not_opened(path: bytes, error: OSError) -> Answer:
+def _not_opened(error: OSError, found: os.stat_result | None) -> Answer:
     if error.errno in _GONE:
         return _passing("it vanished")
     refused = error.errno in (errno.EACCES, errno.EPERM)
-    with suppress(OSError):
-        return _unreadable(f"cannot be read: {error.strerror}", os.lstat(path) if refused else None)
-    return _unreadable(f"cannot be read: {error.strerror}", None)
+    return _unreadable(f"cannot be read: {error.strerror}", found if refused else None)
 
 
 def _unreadable(reason: str, found: os.stat_result | None) -> Answer:

@@ -38,6 +38,36 @@ def test_what_is_no_file(decoder: Decoder, tmp_path: Path, good: Path) -> None:
         assert only(decoder, tmp_path / "s") == unreadable(tmp_path / "s", "a socket")
 
 
+def test_below_the_root_no_link_is_followed(decoder: Decoder, tmp_path: Path) -> None:
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    for folder in (root / "deep" / "er", outside / "er"):
+        folder.mkdir(parents=True)
+        (folder / "a.png").write_bytes(png())
+    (tmp_path / "link").symlink_to(root)
+    for place in (root, tmp_path / "link"):
+        assert isinstance(below(decoder, place, "deep/er/a.png"), DecodedImage)
+    (root / "deep").rename(root / "was")
+    (root / "deep").symlink_to(outside)
+    (root / "was" / "out").symlink_to(outside / "er")
+    for name in ("deep/er/a.png", "was/out/a.png", "was/er/a.png/a.png"):
+        assert below(decoder, root, name) == Passing("it vanished")
+    assert isinstance(only(decoder, root / "deep" / "er" / "a.png"), DecodedImage)
+
+
+def below(decoder: Decoder, root: Path, name: str) -> object:
+    [(_, result)] = decoder.map([root / name], root)
+    return result
+
+
+def test_folders_without_end_leave_no_descriptor_open(decoder: Decoder, tmp_path: Path) -> None:
+    deep = tmp_path.joinpath(*["d"] * 40)
+    deep.mkdir(parents=True)
+    (deep / "a.png").write_bytes(png())
+    for _ in range(20):
+        assert below(decoder, tmp_path, "d/none/a.png") == Passing("it vanished")
+        assert isinstance(below(decoder, tmp_path, f"{'d/' * 40}a.png"), DecodedImage)
+
+
 def test_sparse_terabyte_and_empty(decoder: Decoder, tmp_path: Path) -> None:
     huge, empty = tmp_path / "huge.png", tmp_path / "empty.png"
     with huge.open("wb") as file:

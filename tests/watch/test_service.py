@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -178,6 +179,20 @@ def test_a_hint_follows_no_link(inbox: Inbox, hint: str) -> None:
     inbox.service.hints.hint(inbox.root / hint)
     inbox.service.turn(10.0)
     assert inbox.service.waiting == 0
+
+
+def test_a_link_that_takes_a_folders_place_is_not_followed(inbox: Inbox) -> None:
+    for folder in (inbox.root / "d", inbox.root.parent / "private"):
+        folder.mkdir()
+        picture("disc", 1).save(folder / "secret.png")
+    inbox.service.turn(0.0)
+    assert inbox.service.waiting == 1
+    shutil.rmtree(inbox.root / "d")
+    (inbox.root / "d").symlink_to(inbox.root.parent / "private")
+    inbox.service.turn(2.0)  # another file, so its time begins anew
+    inbox.service.turn(4.0)
+    assert inbox.service.waiting == 0
+    assert inbox.catalogued() == []
 
 
 def test_a_link_that_is_touched_is_not_followed(inbox: Inbox) -> None:
