@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,17 +88,14 @@ def _is_own(catalog: Path, below: tuple[str, ...]) -> bool:
 
 
 def scan(
-    root: Path,
-    *,
-    exclude: Collection[Path] = (),
-    on_error: Callable[[Path, OSError], None] | None = None,
+    root: Path, on_error: Callable[[Path, OSError], None] | None = None
 ) -> Iterator[InboxFile]:
     """Every regular file below `root` whose name is not `ignored`, whatever its suffix.
 
-    Links are not followed; links, pipes, sockets, devices and the folders in `exclude` are passed
-    over. A folder that cannot be read is handed to `on_error` and passed over.
+    Links are not followed; links, pipes, sockets and devices are passed over. A folder that cannot
+    be read is handed to `on_error` and passed over.
     """
-    left_out, folders = {os.fspath(path) for path in exclude}, [os.fspath(root)]
+    folders = [os.fspath(root)]
     while folders:
         folder = folders.pop()
         try:
@@ -112,7 +109,7 @@ def scan(
                 if ignored(entry.name):
                     continue
                 if entry.is_dir(follow_symlinks=False):
-                    folders += () if entry.path in left_out else (entry.path,)
+                    folders.append(entry.path)
                 elif entry.is_file(follow_symlinks=False):
                     yield from _seen(Path(entry.path))
 
@@ -162,11 +159,6 @@ class StabilityTracker:
     def waiting(self) -> int:
         """How many files are still settling."""
         return len(self._files)
-
-    def retain(self, seen: Collection[Path]) -> None:
-        """Forget the files that the latest scan of everything no longer saw."""
-        for path in self._files.keys() - set(seen):
-            del self._files[path]
 
     def next_due(self, now: float) -> float | None:
         """When the next file may be settled, on the clock of `now`; None when none waits."""

@@ -20,8 +20,8 @@ from curate.images.inbox import (
 )
 
 
-def names(root: Path, exclude: tuple[Path, ...] = ()) -> set[str]:
-    return {str(file.path.relative_to(root)) for file in scan(root, exclude=exclude)}
+def names(root: Path) -> set[str]:
+    return {str(file.path.relative_to(root)) for file in scan(root)}
 
 
 @pytest.mark.parametrize(
@@ -62,13 +62,6 @@ def test_scan_finds_regular_files_of_any_suffix_and_depth(tmp_path: Path) -> Non
     (tmp_path / "@eaDir").mkdir()
     (tmp_path / "@eaDir" / "thumb.jpg").touch()
     assert names(tmp_path) == {"a.jpg", "notes.txt", "/".join(["d"] * 40 + ["b"])}
-
-
-def test_scan_leaves_out_folders_in_exclude(tmp_path: Path) -> None:
-    for folder in ("in", "out"):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "a.jpg").touch()
-    assert names(tmp_path, (tmp_path / "out",)) == {"in/a.jpg"}
 
 
 def test_scan_follows_no_link_and_opens_nothing_special(tmp_path: Path) -> None:
@@ -175,15 +168,6 @@ def test_any_change_starts_the_time_anew(stat: FileStat) -> None:
     tracker.observe(InboxFile(Path("/inbox/a"), stat, 0), 1.5)
     assert tracker.settled(2.0) == []
     assert [file.stat for file in tracker.settled(3.5)] == [stat]
-
-
-def test_forgets_what_the_scan_no_longer_sees() -> None:
-    tracker = StabilityTracker(2.0)
-    tracker.observe(seen("a"), 0.0)
-    tracker.observe(seen("b"), 0.0)
-    tracker.retain([Path("/inbox/b"), Path("/inbox/c")])
-    assert tracker.waiting() == 1
-    assert tracker.settled(2.0) == [seen("b")]
 
 
 def test_an_inbox_may_lie_beside_a_catalog_file(tmp_path: Path) -> None:
