@@ -36,6 +36,11 @@ class Ingested:
     skipped: int = 0
     reasons: list[tuple[Path, str]] = field(default_factory=list)
 
+    def refuse(self, path: Path, error: OSError) -> None:
+        """Count a folder, or a file, that a scan could not look at."""
+        self.unreadable += 1
+        self.reasons.append((path, f"cannot be read: {error.strerror}"))
+
     def add(self, other: Ingested) -> None:
         """Count `other` in."""
         self.images += other.images
@@ -162,8 +167,9 @@ def ingest(
     """Catalogue files and folders once.
 
     A folder is a source of its own; a single file belongs to the source of its folder. Files that
-    are catalogued as they are, are passed over without being opened. Raises InboxError for a folder
-    that cannot be read or holds the catalog.
+    are catalogued as they are, are passed over without being opened, and so are folders below that
+    cannot be read, which count as unreadable. Raises InboxError for a folder that cannot be read
+    itself or holds the catalog.
     """
     total, given = Ingested(), dict[Path, list[InboxFile]]()
     for root, file in _expand(paths, workspace.folder, total):
@@ -203,7 +209,7 @@ def _expand(
         if path.is_dir():
             check_inbox(path, catalog_folder)
             root = real(path)
-            yield from ((root, file) for file in scan(root))
+            yield from ((root, file) for file in scan(root, total.refuse))
             continue
         path = real(path.parent) / path.name
         try:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from PIL import Image, ImageDraw
 
 SHAPES = ("disc", "square", "cross")
@@ -43,6 +44,19 @@ def draw(folder: Path, kind: str, numbers: range) -> list[Path]:
     for number, path in zip(numbers, paths, strict=True):
         picture(kind, number).save(path)
     return paths
+
+
+def shut(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Make a folder that this process may not list, even as root."""
+    folder.mkdir()
+    real = os.scandir
+
+    def refusing(path: str) -> object:
+        if path == os.fspath(folder):
+            raise PermissionError(13, "Permission denied", path)
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
 
 
 def environment() -> dict[str, str]:

@@ -15,7 +15,7 @@ from curate.ingest import ingest
 from curate.tagging import image_of
 from curate.workspace import Workspace, open_workspace
 
-from .program import picture
+from .program import picture, shut
 
 
 @pytest.fixture
@@ -49,6 +49,15 @@ def test_a_folder_is_one_source_by_whatever_path(
     again = ingest(workspace, [f"{inbox.parent}/{name}"], decoder)
     assert (again.skipped, again.images, again.known_content) == (1, 0, 0)
     assert [source.source_id for source in workspace.catalog.sources()] == [stored]
+
+
+def test_a_folder_that_cannot_be_read_is_told_of(
+    workspace: Workspace, decoder: Decoder, inbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shut(monkeypatch, inbox / "shut")
+    found = ingest(workspace, [os.fspath(inbox)], decoder)
+    assert (found.images, found.unreadable) == (1, 1)
+    assert found.reasons == [(inbox / "shut", "cannot be read: Permission denied")]
 
 
 @pytest.mark.parametrize("name", ["inbox/a.png", "store/../inbox/a.png", "link/a.png"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,46 +88,50 @@ def _is_own(catalog: Path, below: tuple[str, ...]) -> bool:
     return not below or ignored(catalog.name) or below[0] in _CATALOG_FOLDERS
 
 
-def scan(
-    root: Path, on_error: Callable[[Path, OSError], None] | None = None
-) -> Iterator[InboxFile]:
+def scan(root: Path, on_error: Callable[[Path, OSError], None]) -> Iterator[InboxFile]:
     """Every regular file below `root` whose name is not `ignored`, whatever its suffix.
 
-    Links are not followed; links, pipes, sockets and devices are passed over. A folder that cannot
-    be read is handed to `on_error` and passed over.
+    Links are not followed; links, pipes, sockets and devices are passed over. What cannot be read
+    is handed to `on_error` and passed over; what vanishes meanwhile is passed over only.
     """
     folders = [os.fspath(root)]
     while folders:
-        folder = folders.pop()
-        try:
-            entries = os.scandir(folder)
-        except OSError as error:
-            if on_error is not None:
-                on_error(Path(folder), error)
-            continue
-        with entries:
-            for entry in entries:
-                if ignored(entry.name):
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(entry.path)
-                elif entry.is_file(follow_symlinks=False):
-                    yield from _seen(Path(entry.path))
+        for path, status in _listed(folders.pop(), on_error):
+            if stat.S_ISDIR(status.st_mode):
+                folders.append(path)
+            elif stat.S_ISREG(status.st_mode):
+                yield InboxFile(Path(path), FileStat.of(status), status.st_dev)
+
+
+def _listed(
+    folder: str, on_error: Callable[[Path, OSError], None]
+) -> Iterator[tuple[str, os.stat_result]]:
+    """What lies in a folder and is not `ignored`, as far as it can be read."""
+    with _told(folder, on_error), os.scandir(folder) as entries:
+        for entry in entries:
+            if not ignored(entry.name):
+                with _told(entry.path, on_error):
+                    yield entry.path, os.lstat(entry.path)
+
+
+@contextmanager
+def _told(path: str, on_error: Callable[[Path, OSError], None]) -> Iterator[None]:
+    """Hand an error to `on_error`, unless it says that there is nothing any more."""
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        on_error(Path(path), error)
 
 
 def restat(files: Iterable[InboxFile]) -> Iterator[InboxFile]:
     """The same files as they are now; those that are gone, or no files any more, left out."""
     for file in files:
-        yield from _seen(file.path)
-
-
-def _seen(path: Path) -> Iterator[InboxFile]:
-    try:
-        status = os.lstat(path)
-    except OSError:
-        return
-    if stat.S_ISREG(status.st_mode):
-        yield InboxFile(path, FileStat.of(status), status.st_dev)
+        with suppress(OSError):
+            status = os.lstat(file.path)
+            if stat.S_ISREG(status.st_mode):
+                yield InboxFile(file.path, FileStat.of(status), status.st_dev)
 
 
 class StabilityTracker:

@@ -5,6 +5,7 @@ File-system events get lost, so they are hints only: the scan is the truth.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -76,6 +77,6 @@ def _for_ever(service: Watch) -> None:
 
 def _hinted(service: Watch) -> AbstractContextManager[None]:
     """Events, for as long as the root stays the same directory; none where they are of no use."""
-    if service.config.poll or not service.source.root.is_dir():
+    if service.config.poll or not os.path.isdir(service.source.root):
         return nullcontext()
     return observed(service.hints, service.source.root)

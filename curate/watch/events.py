@@ -19,7 +19,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Arrived:
-    """A batch of files has been catalogued and scored."""
+    """A batch of files has been catalogued and scored, or a scan could not look at some."""
 
     ingested: Ingested
     scored: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ from curate.config import WatchConfig
 from curate.finetune import LEASE
 from curate.images.inbox import StabilityTracker, restat, scan
 from curate.images.paths import real
-from curate.ingest import Source
+from curate.ingest import Ingested, Source
 from curate.score import Scorer
 from curate.watch.events import (
     Arrived,
@@ -54,6 +55,7 @@ class Watch:
         self._next_hint = 0.0
         self._next_due_check = 0.0
         self._root_is: tuple[int, int] | None = None
+        self._refused: set[tuple[Path, str]] = set()
         self._polled = config.poll or on_network_file_system(source.root)
 
     def turn(self, now: float) -> None:
@@ -94,21 +96,32 @@ class Watch:
 
     def _scan(self, directories: Sequence[Path], now: float) -> None:
         began, files, whole = time.monotonic(), 0, self.source.root in directories
+        refused = Ingested()
         for directory in directories:
-            for file in scan(directory):
+            for file in scan(directory, refused.refuse):
                 files += 1
                 if not self.source.is_known(file):
                     self._tracker.observe(file, now)
         took = time.monotonic() - began
         self._next_hint = now + max(0.2, 10 * took)
+        self._tell_refused(refused.reasons, whole)
         if whole:
             every = self.config.poll_seconds if self._polled else self.config.scan_seconds
             self._next_scan = now + max(every, 100 * took)
             self._record_scan(files)
 
+    def _tell_refused(self, found: list[tuple[Path, str]], whole: bool) -> None:
+        """Tell of what a scan could not look at: once, until a scan of the whole could."""
+        new = [reason for reason in found if reason not in self._refused]
+        self._refused = set(found) if whole else self._refused.union(found)
+        if new:
+            told = Ingested(unreadable=len(new), reasons=new)
+            self.total.ingested.add(told)
+            self._on_event(Arrived(told, 0))
+
     def _record_scan(self, files: int) -> None:
         root = self.source.root
-        if not root.is_dir():
+        if not os.path.isdir(root):  # Path.is_dir raises what a dead mount says
             self._root_is = None
             self._next_scan = min(self._next_scan, time.monotonic() + 5)
             self._on_event(InboxGone(root))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,7 +24,11 @@ from curate.images.inbox import (
 
 
 def names(root: Path) -> set[str]:
-    return {str(file.path.relative_to(root)) for file in scan(root)}
+    return {str(file.path.relative_to(root)) for file in scan(root, unexpected)}
+
+
+def unexpected(path: Path, error: OSError) -> None:
+    raise AssertionError(path) from error
 
 
 @pytest.mark.parametrize(
@@ -85,23 +92,68 @@ def test_scan_sees_names_of_any_bytes(tmp_path: Path) -> None:
     raw = [b"\xff\xfe.jpg", b"a\nb", b"\x1b[31m", b"[red]", b"=1+1", b"--help", b"n" * 255]
     for name in raw:
         (tmp_path / os.fsdecode(name)).touch()
-    assert {os.fsencode(file.path.name) for file in scan(tmp_path)} == set(raw)
+    assert {os.fsencode(file.path.name) for file in scan(tmp_path, unexpected)} == set(raw)
 
 
-def test_scan_reports_what_it_cannot_read_and_goes_on(tmp_path: Path) -> None:
-    (tmp_path / "a.jpg").touch()
-    errors: list[tuple[Path, int | None]] = []
-    gone = tmp_path / "gone"
-    assert list(scan(gone, on_error=lambda path, e: errors.append((path, e.errno)))) == []
-    assert errors == [(gone, 2)]
-    assert list(scan(gone)) == []
+def test_scan_tells_what_it_cannot_read_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("shut", "stale", "good"):
+        (tmp_path / folder).mkdir()
+        for name in ("bad.jpg", "fine.jpg"):
+            (tmp_path / folder / name).touch()
+    fail(monkeypatch, "scandir", tmp_path / "shut", errno.EACCES)
+    fail(monkeypatch, "lstat", tmp_path / "good" / "bad.jpg", errno.EIO)
+    fail_in_the_middle(monkeypatch, tmp_path / "stale", errno.ESTALE)
+    errors: list[tuple[str, int | None]] = []
+    files = list(scan(tmp_path, lambda path, e: errors.append((path.name, e.errno))))
+    found = sorted(str(file.path.relative_to(tmp_path)) for file in files)
+    assert sorted(errors) == [
+        ("bad.jpg", errno.EIO),
+        ("shut", errno.EACCES),
+        ("stale", errno.ESTALE),
+    ]
+    assert found[0] == "good/fine.jpg"
+    assert [name.partition("/")[0] for name in found[1:]] == ["stale"]
+
+
+def fail(monkeypatch: pytest.MonkeyPatch, function: str, place: Path, number: int) -> None:
+    """Let a function of os say error `number` of one path."""
+    real = getattr(os, function)
+
+    def failing(path: str) -> object:
+        if path == os.fspath(place):
+            raise OSError(number, os.strerror(number))
+        return real(path)
+
+    monkeypatch.setattr(os, function, failing)
+
+
+def fail_in_the_middle(monkeypatch: pytest.MonkeyPatch, place: Path, number: int) -> None:
+    """Let a folder's listing break off after its first entry."""
+    real = os.scandir
+
+    @contextmanager
+    def breaking(path: str) -> Iterator[Iterator[os.DirEntry[str]]]:
+        with real(path) as entries:
+            yield broken(entries) if path == os.fspath(place) else entries
+
+    def broken(entries: Iterator[os.DirEntry[str]]) -> Iterator[os.DirEntry[str]]:
+        yield next(entries)
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "scandir", breaking)
+
+
+def test_what_is_not_there_is_no_error(tmp_path: Path) -> None:
+    assert list(scan(tmp_path / "gone", unexpected)) == []
 
 
 def test_folder_that_vanishes_during_the_scan(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "x.jpg").touch()
-    files = scan(tmp_path)
+    files = scan(tmp_path, unexpected)
     first = next(files)
     (other,) = {"a", "b"} - {first.path.parent.name}
     (tmp_path / other / "x.jpg").unlink()
@@ -114,7 +166,7 @@ def test_stat_is_that_of_the_file(tmp_path: Path) -> None:
     path.write_bytes(b"12345")
     os.utime(path, ns=(0, 7))
     status = path.stat()
-    assert list(scan(tmp_path)) == [
+    assert list(scan(tmp_path, unexpected)) == [
         InboxFile(path, FileStat(5, 7, status.st_ctime_ns, status.st_ino), status.st_dev)
     ]
 
@@ -122,7 +174,7 @@ def test_stat_is_that_of_the_file(tmp_path: Path) -> None:
 def test_restat_drops_what_is_gone(tmp_path: Path) -> None:
     for name in ("a", "b", "c"):
         (tmp_path / name).write_bytes(b"1")
-    files = sorted(scan(tmp_path), key=lambda file: file.path)
+    files = sorted(scan(tmp_path, unexpected), key=lambda file: file.path)
     (tmp_path / "a").write_bytes(b"22")
     (tmp_path / "b").unlink()
     (tmp_path / "c").unlink()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 import shutil
 import sys
@@ -34,7 +35,7 @@ from curate.watch.hints import Hints, observed, topmost
 from curate.watch.service import Watch
 from curate.workspace import Workspace, hold, open_workspace
 
-from ..program import picture, wait_until
+from ..program import picture, shut, wait_until
 
 SETTLE, SCAN = 2.0, 60.0
 
@@ -249,6 +250,50 @@ def test_an_inbox_has_one_name(inbox: Inbox) -> None:
         watched = watch(inbox.workspace, found, inbox.service.scorer, source.decoder, once)
         assert watched.ingested.known_content == 0
     assert [row.root_uri for row in inbox.workspace.catalog.sources()] == [inbox.root.as_uri()]
+
+
+def test_a_folder_that_cannot_be_read_is_told_of_once(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture("disc", 1).save(inbox.root / "a.png")
+    with monkeypatch.context() as patched:
+        shut(patched, inbox.root / "shut")
+        inbox.service.turn(0.0)
+        inbox.service.turn(2.0)
+        inbox.service.hints.hint(inbox.root / "shut")
+        inbox.service.turn(10.0)
+        inbox.service.turn(100.0)
+        told = [(inbox.root / "shut", "cannot be read: Permission denied")]
+        assert refused(inbox) == told
+        assert inbox.service.total.ingested.unreadable == 1
+        assert inbox.catalogued() == ["a.png"]
+    inbox.service.turn(200.0)
+    (inbox.root / "shut").rmdir()
+    shut(monkeypatch, inbox.root / "shut")
+    inbox.service.turn(300.0)
+    assert refused(inbox) == 2 * told
+
+
+def refused(inbox: Inbox) -> list[tuple[Path, str]]:
+    """What the watch has told that it could not read."""
+    return [
+        e for event in inbox.events if isinstance(event, Arrived) for e in event.ingested.reasons
+    ]
+
+
+def test_an_inbox_on_a_dead_mount_is_waited_for(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.stat
+
+    def stale(path: Path, **options: bool) -> os.stat_result:
+        if path == inbox.root:
+            raise OSError(errno.ESTALE, "Stale file handle")
+        return real(path, **options)
+
+    monkeypatch.setattr(os, "stat", stale)
+    inbox.service.turn(0.0)
+    assert inbox.events == [InboxGone(inbox.root)]
 
 
 def test_too_many_hints_are_one() -> None:
