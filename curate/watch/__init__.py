@@ -68,15 +68,18 @@ def _once(service: Watch) -> Watched:
 def _for_ever(service: Watch) -> None:
     while True:
         service.root_changed()
-        with _hinted(service):
+        with _hinted(service) as service.has_events:
             while not service.root_changed():
                 service.turn(time.monotonic())
                 service.lease.renew()
                 service.wait()
 
 
-def _hinted(service: Watch) -> AbstractContextManager[None]:
-    """Events, for as long as the root stays the same directory; none where they are of no use."""
+def _hinted(service: Watch) -> AbstractContextManager[bool]:
+    """Events, for as long as the root stays the same directory; none where they are of no use.
+
+    Gives whether there are any.
+    """
     if service.config.poll or not os.path.isdir(service.source.root):
-        return nullcontext()
+        return nullcontext(False)
     return observed(service.hints, service.source.root)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import cast
 
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
+from watchdog.observers.api import BaseObserver
 
 from curate.images.inbox import ignored
 
@@ -57,18 +58,28 @@ class Hints(FileSystemEventHandler):
 
 
 @contextmanager
-def observed(hints: Hints, root: Path) -> Iterator[None]:
-    """Let events below `root` hint at directories; without watches the scan finds all, later."""
-    observer = Observer()
-    observer.schedule(hints, str(root), recursive=True)
-    with suppress(OSError):
-        observer.start()
+def observed(hints: Hints, root: Path) -> Iterator[bool]:
+    """Let events below `root` hint at directories; gives whether there are any to be had."""
+    with ExitStack() as stack:
+        yield _started(hints, root, stack)
+
+
+def _started(hints: Hints, root: Path, stack: ExitStack) -> bool:
+    """Start an observer that ends with `stack`; False where the system has no watches left."""
     try:
-        yield
-    finally:
-        observer.stop()
-        if observer.is_alive():
-            observer.join()
+        observer = Observer()
+        stack.callback(_end, observer)
+        observer.schedule(hints, str(root), recursive=True)
+        observer.start()
+    except OSError:
+        return False
+    return True
+
+
+def _end(observer: BaseObserver) -> None:
+    observer.stop()
+    if observer.is_alive():
+        observer.join()
 
 
 def topmost(directories: set[Path]) -> list[Path]:

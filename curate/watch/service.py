@@ -56,7 +56,8 @@ class Watch:
         self._next_due_check = 0.0
         self._root_is: tuple[int, int] | None = None
         self._refused: set[tuple[Path, str]] = set()
-        self._polled = config.poll or on_network_file_system(source.root)
+        self.has_events = True
+        self._remote = on_network_file_system(source.root)
 
     def turn(self, now: float) -> None:
         """Scan what is due, catalogue and score what has settled, look after the fine-tune."""
@@ -86,6 +87,11 @@ class Watch:
         """Files that are not settled yet."""
         return self._tracker.waiting()
 
+    @property
+    def _polls(self) -> bool:
+        """Whether events cannot be counted on."""
+        return self.config.poll or self._remote or not self.has_events
+
     def _scan_due(self, now: float) -> None:
         if now >= self._next_scan:
             self.hints.take()
@@ -106,7 +112,7 @@ class Watch:
         self._next_hint = now + max(0.2, 10 * took)
         self._tell_refused(refused.reasons, whole)
         if whole:
-            every = self.config.poll_seconds if self._polled else self.config.scan_seconds
+            every = self.config.poll_seconds if self._polls else self.config.scan_seconds
             self._next_scan = now + max(every, 100 * took)
             self._record_scan(files)
 
@@ -126,7 +132,7 @@ class Watch:
             self._next_scan = min(self._next_scan, time.monotonic() + 5)
             self._on_event(InboxGone(root))
             return
-        mode = "poll" if self._polled else "events"
+        mode = "poll" if self._polls else "events"
         self.workspace.catalog.record_scan(self.source.source_id, datetime.now(UTC), files, mode)
 
     def root_changed(self) -> bool:

@@ -22,6 +22,7 @@ from watchdog.events import (
     FileOpenedEvent,
     FileSystemEvent,
 )
+from watchdog.observers import Observer
 
 from curate.catalog.query import Query
 from curate.config import DecodeConfig, WatchConfig
@@ -124,6 +125,52 @@ def test_a_known_file_is_not_opened_again_and_an_overwritten_one_is(inbox: Inbox
     inbox.service.turn(202.0)
     assert inbox.catalogued() == ["a.png", "a.png"]
     assert inbox.workspace.catalog.counts().images == 2
+
+
+class NoInstance:
+    def __init__(self) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+
+class NoWatch(Observer):  # type: ignore[misc, valid-type]
+    def start(self) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+class Enough(Exception):
+    """Ends a watch."""
+
+
+@pytest.mark.parametrize("exhausted", [NoInstance, NoWatch])
+def test_without_watches_the_inbox_is_polled(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch, exhausted: type
+) -> None:
+    def end(event: Event) -> None:
+        raise Enough
+
+    monkeypatch.setattr("curate.watch.hints.Observer", exhausted)
+    picture("disc", 1).save(inbox.root / "a.png")
+    decoder, scorer = inbox.service.source.decoder, inbox.service.scorer
+    with pytest.raises(Enough):
+        watch(
+            inbox.workspace,
+            inbox.root,
+            scorer,
+            decoder,
+            WatchConfig(settle_seconds=0),
+            on_event=end,
+        )
+    assert [source.watch_mode for source in inbox.workspace.catalog.sources()] == ["poll"]
+
+
+def test_without_events_the_scan_comes_sooner(inbox: Inbox) -> None:
+    inbox.service.has_events = False
+    inbox.service.turn(0.0)
+    picture("disc", 1).save(inbox.root / "a.png")
+    inbox.service.turn(4.9)
+    assert inbox.service.waiting == 0
+    inbox.service.turn(5.0)
+    assert inbox.service.waiting == 1
 
 
 def test_an_inbox_that_is_deleted_is_waited_for(inbox: Inbox) -> None:
