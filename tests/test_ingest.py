@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,6 +59,23 @@ def test_a_folder_that_cannot_be_read_is_told_of(
     found = ingest(workspace, [os.fspath(inbox)], decoder)
     assert (found.images, found.unreadable) == (1, 1)
     assert found.reasons == [(inbox / "shut", "cannot be read: Permission denied")]
+
+
+def test_a_lost_preview_is_made_again_however_many_others_there_are(
+    workspace: Workspace, decoder: Decoder, inbox: Path
+) -> None:
+    for number in range(2, 6):
+        picture("disc", number).save(inbox / f"{number}.png")
+    ingest(workspace, [os.fspath(inbox)], decoder)
+    contents = list(workspace.catalog.contents())
+    workspace.previews.add((digit * 64, b"labeled") for digit in "0123456789abcdef")
+    lost = [contents[0], contents[2], contents[4]]
+    with sqlite3.connect(workspace.previews.path) as database:
+        database.executemany("DELETE FROM previews WHERE sha256 = ?", [(name,) for name in lost])
+    database.close()
+    again = ingest(workspace, [os.fspath(inbox)], decoder)
+    assert (again.known_content, again.skipped, again.images) == (3, 2, 0)
+    assert set(workspace.previews.get_many(contents)) == set(contents)
 
 
 @pytest.mark.parametrize("name", ["inbox/a.png", "store/../inbox/a.png", "link/a.png"])

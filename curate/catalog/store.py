@@ -131,14 +131,9 @@ class Catalog:
                 rows = connection.execute(files.where(Sighting.sha256.in_(piece))).all()
             yield from (cast("Identity", tuple(r[:-1])) for r in rows if r.source_id == source_id)
 
-    def image_count(self) -> int:
-        """How many contents were ever in an inbox."""
-        with read(self._engine) as connection:
-            return connection.scalar(select(func.count()).select_from(Image)) or 0
-
     def contents(self) -> Iterator[str]:
-        """Every content that was ever in an inbox."""
-        rows = select(Image.sha256).execution_options(yield_per=STREAM)
+        """Every content that was ever in an inbox, in order."""
+        rows = select(Image.sha256).order_by(Image.sha256).execution_options(yield_per=STREAM)
         with read(self._engine) as connection:
             yield from connection.scalars(rows)
 

@@ -26,8 +26,7 @@ _ADVICE = {
     sqlite3.SQLITE_FULL: "free some space and try again",
     sqlite3.SQLITE_BUSY: "stop the process that keeps it and try again",
 }
-_HASHES = "SELECT sha256 FROM previews"
-_COUNT = "SELECT count(*) FROM previews"
+_HASHES = "SELECT sha256 FROM previews WHERE sha256 > ? ORDER BY sha256 LIMIT 10000"
 _HAS = "SELECT 1 FROM previews WHERE sha256 = ?"
 
 
@@ -103,14 +102,13 @@ class Previews:
                 found.update(connection.execute(_GET, (wanted,)))
         return found
 
-    def __len__(self) -> int:
-        with self._using() as connection:
-            return int(connection.execute(_COUNT).fetchone()[0])
-
-    def hashes(self) -> set[str]:
-        """What there are previews of."""
-        with self._using() as connection:
-            return {row[0] for row in connection.execute(_HASHES)}
+    def hashes(self) -> Iterator[str]:
+        """What there are previews of, in order."""
+        page = [("",)]
+        while page:
+            with self._using() as connection:
+                page = connection.execute(_HASHES, page[-1]).fetchall()
+            yield from (row[0] for row in page)
 
     def get(self, sha256: str) -> bytes | None:
         """The preview of one image, or None."""
