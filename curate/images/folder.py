@@ -16,7 +16,7 @@ from curate.config import IMAGE_SUFFIXES, SplitConfig
 from curate.errors import LabeledFolderError, UnreadableInputs
 from curate.images.decode import DecodedImage, Decoder
 from curate.images.inbox import ignored
-from curate.images.paths import encode
+from curate.images.paths import encode, real
 from curate.images.previews import Previews
 
 BATCH = 500
@@ -102,8 +102,11 @@ def _listing(folder: Path) -> tuple[list[Path], list[Path]]:
         raise LabeledFolderError(
             folder, f"cannot be read ({error.strerror}); check its mode"
         ) from error
-    folders = [Path(entry.path) for entry in kept if entry.is_dir()]
-    return [Path(entry.path) for entry in kept if not entry.is_dir()], folders
+    # Unlike DirEntry.is_dir, os.path.isdir takes a loop of links for no folder.
+    found = [(Path(entry.path), os.path.isdir(entry.path)) for entry in kept]
+    return [path for path, is_dir in found if not is_dir], [
+        path for path, is_dir in found if is_dir
+    ]
 
 
 def _is_picture(path: Path) -> bool:
@@ -238,7 +241,7 @@ def _read(
 
 def _followed(path: Path) -> Path:
     """Where a link leads: its owner put it there, unlike an upload's."""
-    return path.resolve() if path.is_symlink() else path
+    return real(path) if path.is_symlink() else path
 
 
 def _check_strictness(

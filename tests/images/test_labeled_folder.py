@@ -169,6 +169,18 @@ def test_links_in_the_labeled_folder_are_followed(
     assert labeled.unreadable == (("dog/broken.png", "it vanished"),)
 
 
+def test_loops_of_links_are_no_folders(
+    tmp_path: Path, decoder: Decoder, previews: Previews
+) -> None:
+    root = tmp_path / "labeled"
+    two_classes(root)
+    for loop in (root / "loop", root / "cat" / "loop", root / "dog" / "loop.png"):
+        loop.symlink_to(loop.name)
+    labeled = read(root, decoder, previews)
+    assert len(labeled.images) == 8
+    assert labeled.unreadable == (("dog/loop.png", "a symbolic link"),)
+
+
 def test_splits_follow_the_hashes() -> None:
     # SHA-256 begins: "0:a" 9d, "0:b" e0, "0:c" be, "0:d" 7d, "0:e" e0; so the order is dacbe.
     # 0.2 x 5 = 1 to calibrate with; 0.1 x 5 = 0.5, rounded up, to validate on.
