@@ -61,6 +61,19 @@ def contents(folder: Path) -> dict[str, Any]:
         }
 
 
+def scores(folder: Path) -> dict[str, float]:
+    """The score of each image."""
+    with closing(sqlite3.connect(folder / ".curate" / "catalog.db")) as catalog:
+        return dict(catalog.execute("SELECT sha256, score FROM score"))
+
+
+def running(folder: Path) -> int:
+    """How many fine-tunes have begun and not ended."""
+    with closing(sqlite3.connect(folder / ".curate" / "catalog.db", timeout=30)) as catalog:
+        found = catalog.execute("SELECT count(*) FROM finetune_run WHERE ended_at IS NULL")
+        return int(found.fetchone()[0])
+
+
 def leftovers(folder: Path) -> list[str]:
     """Temporary files that the next start should have swept."""
     return [path.name for path in (folder / ".curate").rglob("*.tmp-*")]
@@ -89,6 +102,7 @@ def test_arriving_files(trained_once: Path, tmp_path: Path, command: tuple[objec
     assert contents(parts) == contents(whole)
     assert contents(parts)["pending"] == 0
     assert committed(parts) == committed(whole)
+    assert scores(parts) == pytest.approx(scores(whole), abs=1e-4)
     assert leftovers(parts) == []
 
 
@@ -124,12 +138,14 @@ def test_finetune(trained: Path, moment: str) -> None:
     before = contents(trained)
     process = start(trained, *FINETUNE)
     progress = trained / ".curate" / "progress"
-    while moment == "after it" and not list(progress.glob("finetune-*.safetensors")):
+    while not (
+        list(progress.glob("finetune-*.safetensors")) if moment == "after it" else running(trained)
+    ):
         assert process.poll() is None
         time.sleep(0.02)
-    time.sleep(0 if moment == "after it" else 3)
     process.kill()
     process.communicate()
+    assert process.returncode == -signal.SIGKILL
     assert status(trained)["counts"]["pending"] == 0
     result = json.loads(run(trained, *FINETUNE).stdout)
     assert result["outcome"] in ("promoted", "rejected")
