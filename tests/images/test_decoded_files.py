@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
-import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from curate.config import DecodeConfig
+from curate.images import worker
 from curate.images.decode import DecodedImage, Decoder, Passing
 
 from .files import only, png, unreadable
@@ -90,24 +92,35 @@ def test_vanished(decoder: Decoder, tmp_path: Path) -> None:
     assert only(decoder, tmp_path / "nothing.png") == Passing("it vanished")
 
 
-def test_changed_while_read(decoder: Decoder, tmp_path: Path) -> None:
-    """A writer that never stops: whatever is decoded is one whole state of the file."""
-    path = tmp_path / "busy.png"
-    state = png(1, 600) + b"\0" * 20_000_000  # what follows IEND counts for the time to read
-    path.write_bytes(state)
-    stop = threading.Event()
+def grown(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(b"more")
 
-    def write() -> None:
-        with path.open("r+b") as file:
-            while not stop.is_set():
-                file.seek(0)
-                file.write(state[:1000])
-                file.flush()
 
-    writer = threading.Thread(target=write)
-    writer.start()
-    try:
-        assert only(decoder, path) == Passing("it changed while it was read")
-    finally:
-        stop.set()
-        writer.join()
+def cut(path: Path) -> None:
+    os.truncate(path, path.stat().st_size - 1)
+
+
+def touched(path: Path) -> None:
+    os.utime(path, ns=(7, 7))
+
+
+@pytest.mark.parametrize("change", [grown, cut, touched])
+@pytest.mark.parametrize("when", ["before its first byte", "after its last"])
+def test_changed_while_read(
+    good: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], None], when: str
+) -> None:
+    """Whatever is decoded is one whole state of the file."""
+    read = worker._read
+
+    def overtaken(file: int, count: int) -> bytes:
+        if when == "before its first byte":
+            change(good)
+        data = read(file, count)
+        if when == "after its last":
+            change(good)
+        return data
+
+    monkeypatch.setattr(worker, "_read", overtaken)
+    answer = worker.look_at(os.fsencode(good.parent), os.fsencode(good.name), DecodeConfig())
+    assert answer == ({"kind": "passing", "reason": "it changed while it was read"}, b"")
