@@ -54,17 +54,6 @@ class CheckpointRow:
     created_at: datetime
 
 
-@dataclass(frozen=True)
-class ActivationRow:
-    """A checkpoint put in service."""
-
-    role: str
-    seq: int
-    checkpoint_id: str
-    activated_at: datetime
-    reason: str
-
-
 _CHECKPOINTS = select(*columns(CheckpointRow, Checkpoint))
 
 
@@ -126,12 +115,6 @@ class Models:
             waiting = select(func.count()).where(Pending.checkpoint_id == checkpoint_id)
             return connection.scalar(waiting) or 0
 
-    def end_scoring(self, checkpoint_id: str) -> None:
-        """Empty the checkpoint's queue and let no more images join it."""
-        with write(self._engine) as connection:
-            connection.execute(delete(Pending).where(Pending.checkpoint_id == checkpoint_id))
-            connection.execute(delete(Scoring).where(Scoring.checkpoint_id == checkpoint_id))
-
     def drop_candidates(self) -> None:
         """Drop the queues of checkpoints that serve in no role, left by a fine-tune that died."""
         with write(self._engine) as connection:
@@ -181,13 +164,6 @@ class Models:
         with read(self._engine) as connection:
             row = connection.execute(newest).one_or_none()
         return (_made(row[:-1]), row.activated_at) if row is not None else None
-
-    def activations(self) -> tuple[ActivationRow, ...]:
-        """Every switch, oldest first within each role."""
-        rows = select(*columns(ActivationRow, Activation))
-        with read(self._engine) as connection:
-            found = connection.execute(rows.order_by(Activation.role, Activation.seq))
-            return made(ActivationRow, found)
 
     def list(self) -> tuple[CheckpointRow, ...]:
         """Every checkpoint, oldest first."""

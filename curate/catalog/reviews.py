@@ -6,33 +6,17 @@ A step is what was judged at once. The newest row of an image stands.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Select, func, select
 from sqlalchemy.orm import aliased
 
-from curate.catalog.engine import chunks, insert, read, write
-from curate.catalog.rows import columns, made
+from curate.catalog.engine import chunks, insert, write
 from curate.catalog.tables import Review
 
 Verdict = tuple[str, str, str | None]
 """sha256, "id", "ood" or "none" (no word on it), and the class where it is known."""
-
-
-@dataclass(frozen=True)
-class ReviewRow:
-    """A review; `undoes` names the step that it takes back."""
-
-    sha256: str
-    seq: int
-    verdict: str
-    class_name: str | None
-    reviewer: str
-    reviewed_at: datetime
-    step: int
-    undoes: int | None
 
 
 class Reviews:
@@ -78,12 +62,6 @@ class Reviews:
                     [{"sha256": name, **before.get(name, none), **common} for name in piece],
                 )
         return len(hashes)
-
-    def history(self, sha256: str) -> tuple[ReviewRow, ...]:
-        """Every row of an image, oldest first."""
-        rows = select(*columns(ReviewRow, Review)).where(Review.sha256 == sha256)
-        with read(self._engine) as connection:
-            return made(ReviewRow, connection.execute(rows.order_by(Review.seq)))
 
 
 def standing() -> Select[str, str, str | None]:

@@ -7,7 +7,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
+from sqlalchemy import Select
+
+from curate.catalog.engine import make_engine, read
 from curate.catalog.store import NewImage, NewScore
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -33,6 +37,15 @@ def image(number: int, path: str | None = None, **values: int) -> NewImage:
         bytes=1_000 + number,
         **stat,
     )
+
+
+def stored(place: Place, rows: Select[*tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """What the catalog at a place holds."""
+    engine = make_engine(place)
+    with read(engine) as connection:
+        found = [tuple(row) for row in connection.execute(rows)]
+    engine.dispose()
+    return found
 
 
 def score(number: int, p_value: float = 0.5, label: str = "shirt", score: float = 0.25) -> NewScore:
