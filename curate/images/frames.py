@@ -1,6 +1,7 @@
 """How the program and its decode workers speak: a JSON header, then raw bytes, both framed.
 
-No pickle in either direction: a worker that was taken over can only send wrong text.
+No pickle in either direction. A worker that was taken over can still send false facts, and as the
+preview any bytes up to MAX_BODY, which are kept and later decoded outside of it.
 """
 
 from __future__ import annotations
