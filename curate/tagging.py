@@ -13,7 +13,7 @@ from curate.catalog.query import is_text
 from curate.catalog.store import Catalog
 from curate.errors import UsageError
 from curate.images.decode import FileStat
-from curate.images.paths import encode, root_uri
+from curate.images.paths import encode, real, root_uri
 from curate.workspace import Workspace
 
 LONGEST_NAME = 255
@@ -83,7 +83,9 @@ def _image_of(catalog: Catalog, sources: dict[str, str], name: str) -> str | Non
     """
     if _SHA256.fullmatch(name):
         return name if catalog.has_image(name) else None
-    path = Path(name).absolute()
+    if "\0" in name:  # no file has such a name
+        return None
+    path = real(Path(name).parent) / Path(name).name
     stat = _stat_of(path)
     sha256 = catalog.content_at(list(_places(sources, path)), stat)
     if stat is not None and sha256 is None:
@@ -98,7 +100,7 @@ def _stat_of(path: Path) -> Stat | None:
     """The stat of what is at a path; None where nothing is any more, or ever could be."""
     try:
         return astuple(FileStat.of(path.lstat()))
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise UsageError(

@@ -13,7 +13,7 @@ import pytest
 from curate.config import DecodeConfig
 from curate.images.decode import Decoder
 from curate.ingest import ingest
-from curate.tagging import image_of
+from curate.tagging import tag
 from curate.workspace import Workspace, open_workspace
 
 from .program import picture, shut
@@ -83,4 +83,4 @@ def test_an_image_is_found_by_whatever_path(
     workspace: Workspace, decoder: Decoder, inbox: Path, name: str
 ) -> None:
     ingest(workspace, [os.fspath(inbox.parent / "link")], decoder)
-    assert image_of(workspace, f"{inbox.parent}/{name}") == next(workspace.catalog.unlabeled())
+    assert tag(workspace, [f"{inbox.parent}/{name}"], "ood", None, "a reviewer") == 1
