@@ -9,7 +9,7 @@ import pytest
 from curate import console
 from curate.cli.shown import Watching
 from curate.ingest import REASONS_KEPT, Ingested
-from curate.watch.events import Arrived, Reading
+from curate.watch.events import Arrived, FinetuneImpossible, Reading
 
 
 def batch(images: int, *reasons: str) -> Arrived:
@@ -55,3 +55,11 @@ def test_a_watch_of_months_keeps_only_the_first_reasons() -> None:
     for _ in range(REASONS_KEPT):
         total.add(batch(0, "cut", "empty").ingested)
     assert (total.unreadable, len(total.reasons)) == (2 * REASONS_KEPT, REASONS_KEPT)
+
+
+def test_why_a_fine_tune_could_not_run_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with Watching() as told:
+        told.tell(FinetuneImpossible(2, "no device \x1b[2J"))
+    shown = capsys.readouterr().err
+    assert "warning: " in shown
+    assert r"the fine-tune could not run (exit code 2): no device \x1b[2J;" in shown

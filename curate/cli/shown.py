@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         Arrived,
         Event,
         FinetuneEnded,
+        FinetuneImpossible,
         FinetuneStarted,
         InboxGone,
         Watched,
@@ -235,15 +236,20 @@ def _clock() -> str:
     return datetime.now().strftime("%H:%M:%S")
 
 
-def _event(found: FinetuneStarted | FinetuneEnded | InboxGone) -> None:
+def _event(found: FinetuneStarted | FinetuneEnded | FinetuneImpossible | InboxGone) -> None:
     """One line for what a watch has just done."""
-    from curate.watch.events import FinetuneEnded, FinetuneStarted
+    from curate.watch.events import FinetuneEnded, FinetuneImpossible, FinetuneStarted
 
     if isinstance(found, FinetuneStarted):
         console.note(f"{_clock()} fine-tuning: {found.images} images have come since the last time")
     elif isinstance(found, FinetuneEnded):
         outcome = found.run.outcome or "running"
         console.note(f"{_clock()} fine-tune {outcome}: {found.run.reason or ''}")
+    elif isinstance(found, FinetuneImpossible):
+        console.warn(
+            f"{_clock()} the fine-tune could not run (exit code {found.exit_code}): "
+            f"{safe(found.reason)}; it is tried again in an hour"
+        )
     else:
         console.warn(f"{_clock()} {safe(found.inbox)} is not there; waiting for it")
 

@@ -40,13 +40,21 @@ class FinetuneEnded:
 
 
 @dataclass(frozen=True)
+class FinetuneImpossible:
+    """The fine-tune's process ended before a run was recorded; `reason` is its last line."""
+
+    exit_code: int
+    reason: str
+
+
+@dataclass(frozen=True)
 class InboxGone:
     """The inbox is not there any more; nothing is forgotten, the watch waits for it."""
 
     inbox: Path
 
 
-Event = Reading | Arrived | FinetuneStarted | FinetuneEnded | InboxGone
+Event = Reading | Arrived | FinetuneStarted | FinetuneEnded | FinetuneImpossible | InboxGone
 
 
 @dataclass

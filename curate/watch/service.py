@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -20,15 +19,17 @@ from curate.watch.events import (
     Arrived,
     Event,
     FinetuneEnded,
+    FinetuneImpossible,
     FinetuneStarted,
     InboxGone,
     Reading,
     Watched,
 )
+from curate.watch.finetuning import Finetuning
 from curate.watch.hints import Hints, topmost
 from curate.workspace import Lease, Workspace
 
-CHILD_SECONDS = 10.0
+RETRY_SECONDS = 3_600.0
 
 
 class Watch:
@@ -50,7 +51,7 @@ class Watch:
         self.total = Watched()
         self._tracker = StabilityTracker(config.settle_seconds)
         self._child_command, self._on_event = child_command, on_event
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: Finetuning | None = None
         self._next_scan = 0.0
         self._next_hint = 0.0
         self._next_due_check = 0.0
@@ -164,23 +165,28 @@ class Watch:
         if self.config.once:
             return
         if self._child is not None:
-            self._finetune_ended()
+            self._finetune_ended(self._child, now)
         elif now >= self._next_due_check:
             self._next_due_check = now + 1.0
             if images := self._images_due():
                 self._on_event(FinetuneStarted(images))
-                self._child = subprocess.Popen(  # noqa: S603  (our own command line)
-                    self._child_command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-                )
+                last = self.workspace.catalog.runs.latest()
+                after = last.run_id if last else None
+                self._child = Finetuning(self._child_command, self.workspace.progress, after)
 
-    def _finetune_ended(self) -> None:
-        if self._child is None or self._child.poll() is None:
+    def _finetune_ended(self, child: Finetuning, now: float) -> None:
+        ended = child.ended()
+        if ended is None:
             return
         self._child = None
         self.workspace.catalog.runs.abandon(datetime.now(UTC))
         run = self.workspace.catalog.runs.latest()
-        if run is not None:
+        if run is not None and run.run_id != child.after:
             self._on_event(FinetuneEnded(run))
+        else:
+            # Nothing is recorded that the next one could be counted from.
+            self._next_due_check = now + RETRY_SECONDS
+            self._on_event(FinetuneImpossible(*ended))
 
     def _images_due(self) -> int:
         """How many images a fine-tune that is due now would learn from anew; 0 when none is."""
@@ -200,12 +206,6 @@ class Watch:
         return minutes is not None and datetime.now(UTC) - since >= timedelta(minutes=minutes)
 
     def stop_child(self) -> None:
-        """End a running fine-tune; it resumes where it stopped when the next one falls due."""
-        if self._child is None or self._child.poll() is not None:
-            return
-        self._child.terminate()
-        try:
-            self._child.wait(CHILD_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._child.kill()
-            self._child.wait()
+        """End a running fine-tune."""
+        if self._child is not None:
+            self._child.stop()

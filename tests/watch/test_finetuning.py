@@ -1,0 +1,114 @@
+"""A fine-tune that a watch starts and that cannot run: told with its reason, and left alone."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import torch
+
+from curate.cli.inbox import finetune_command
+from curate.config import DecodeConfig, WatchConfig
+from curate.images.decode import Decoder
+from curate.ingest import Source
+from curate.score import Scorer
+from curate.watch.events import Event, FinetuneEnded, FinetuneImpossible, FinetuneStarted
+from curate.watch.service import RETRY_SECONDS, Watch
+from curate.workspace import Workspace, hold, open_workspace
+
+from ..program import draw
+
+FAILS = [sys.executable, "-c", "import sys; sys.exit('a line\\nerror: no such device\\n')"]
+RUNS = """
+import os, socket, sys
+from datetime import UTC, datetime
+from curate.workspace import open_workspace
+with open_workspace(sys.argv[1], create=False) as workspace:
+    workspace.catalog.runs.start("guarded", os.getpid(), socket.gethostname(), datetime.now(UTC))
+"""
+
+
+class Due:
+    """A watch whose fine-tune is always due; its turns are called by hand."""
+
+    def __init__(
+        self, workspace: Workspace, inbox: Path, child: list[str], stack: ExitStack
+    ) -> None:
+        self.events: list[Event] = []
+        decoder = stack.enter_context(Decoder(DecodeConfig(workers=1)))
+        self.service = Watch(
+            workspace,
+            Source(workspace, inbox, decoder),
+            Scorer(workspace, torch.device("cpu")),
+            WatchConfig(settle_seconds=0, finetune_images=1),
+            child,
+            stack.enter_context(hold(workspace, "watch", "the inbox")),
+            self.events.append,
+        )
+        stack.callback(self.service.stop_child)
+
+    def ended(self, now: float) -> Event:
+        """Turn at the moment `now` until a fine-tune has ended, however it did."""
+        while True:
+            self.service.turn(now)
+            if isinstance(self.events[-1], FinetuneEnded | FinetuneImpossible):
+                return self.events[-1]
+            time.sleep(0.01)
+
+    def started(self) -> int:
+        """How many fine-tunes were started."""
+        return sum(isinstance(event, FinetuneStarted) for event in self.events)
+
+
+@pytest.fixture
+def workspace(trained: Path) -> Iterator[Workspace]:
+    draw(trained / "inbox", "disc", range(1000, 1001))
+    with open_workspace(str(trained / ".curate"), create=False) as opened:
+        runs, before = opened.catalog.runs, datetime(2026, 1, 1, tzinfo=UTC)
+        older = runs.start("guarded", os.getpid(), socket.gethostname(), before)
+        runs.finish(older, "skipped", "an older one", {}, 1, None, before)
+        yield opened
+
+
+def test_it_is_told_with_its_reason_and_tried_again_after_an_hour(
+    workspace: Workspace, trained: Path
+) -> None:
+    with ExitStack() as stack:
+        due = Due(workspace, trained / "inbox", FAILS, stack)
+        assert due.ended(0.0) == FinetuneImpossible(1, "error: no such device")
+        for moment in (1.0, 60.0, RETRY_SECONDS - 1):
+            due.service.turn(moment)
+        assert due.started() == 1
+        due.service.turn(RETRY_SECONDS)
+        assert due.started() == 2
+
+
+def test_a_run_that_was_recorded_is_told_as_it_ended(workspace: Workspace, trained: Path) -> None:
+    with ExitStack() as stack:
+        told = Due(
+            workspace,
+            trained / "inbox",
+            [sys.executable, "-c", RUNS, str(trained / ".curate")],
+            stack,
+        ).ended(0.0)
+    assert isinstance(told, FinetuneEnded)
+    assert told.run.outcome == "failed"
+
+
+def test_of_an_error_of_usage_the_line_that_says_it_is_told(
+    workspace: Workspace, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CURATE_FINETUNE_SEED", "x")
+    with ExitStack() as stack:
+        command = finetune_command("guarded", "cpu")
+        told = Due(workspace, trained / "inbox", command, stack).ended(0.0)
+    assert isinstance(told, FinetuneImpossible)
+    assert told.exit_code == 2
+    assert "Invalid value for '--seed'" in told.reason
