@@ -29,27 +29,30 @@ ORDER = [
     "evaluate",
     "demo",
 ]
+ENDING = ("help", "version", "install_completion", "show_completion")
 
 
 class Group(TyperGroup):
-    """Its help pages do not repeat the environment variable of every option."""
+    """Options are set in the environment too, but help pages do not repeat the variable of each."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         """The group's own options."""
-        return _without_environment(super().get_params(ctx))
+        return _in_environment(super().get_params(ctx))
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command of that name, None where there is none."""
         command = super().get_command(ctx, cmd_name)
         if command is not None:
-            _without_environment(command.params)
+            _in_environment(command.get_params(ctx))
         return command
 
 
-def _without_environment(parameters: Iterable[Any]) -> list[Any]:
+def _in_environment(parameters: Iterable[Any]) -> list[Any]:
+    """Options that end the program have no variable: CURATE_VERSION=1.2 must not mean --version."""
     shown = list(parameters)
     for parameter in shown:
         parameter.show_envvar = False
+        parameter.allow_from_autoenv = parameter.name not in ENDING
     return shown
 
 
