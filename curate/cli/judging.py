@@ -11,6 +11,7 @@ from curate.cli import standing
 from curate.cli.app import app
 from curate.cli.options import Catalog, Json, Null, Reviewer, Verdict, login, names_of
 from curate.cli.shown import images_are
+from curate.errors import UsageError
 
 
 @app.command()
@@ -31,8 +32,10 @@ def tag(
     from curate.tagging import tag
     from curate.workspace import open_workspace
 
+    names = list(names_of(paths, null))
+    if not names:
+        raise UsageError("no names were given; nothing was tagged")
     with open_workspace(catalog, create=False) as workspace:
-        names = list(names_of(paths, null))
         count = tag(workspace, names, verdict.value, class_name, reviewer or login())
         console.note(f"{images_are(count)} {verdict.value} now; `curate undo` takes it back")
 

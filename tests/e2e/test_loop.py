@@ -87,6 +87,11 @@ def test_a_persons_word_stands_and_can_be_taken_back(trained: Path) -> None:
     assert "not in the catalog" in run(trained, "tag", "id", inbox / "none.png", code=2).stderr
 
 
+def test_no_names_are_no_step_that_undo_could_take_back(trained_once: Path) -> None:
+    told = run(trained_once, "tag", "id", "-", stdin="\n", code=2).stderr
+    assert "no names were given; nothing was tagged" in told
+
+
 def tag_of(folder: Path, image: Path) -> str:
     rows = map(json.loads, run(folder, "list", "--json").stdout.splitlines())
     return str(next(row["tag"] for row in rows if row["path"] == str(image)))
