@@ -34,6 +34,8 @@ class Ingested:
     unreadable: int = 0
     left: int = 0
     skipped: int = 0
+    skipped_unreadable: int = 0
+    """Those of `skipped` that were unreadable when they were read."""
     reasons: list[tuple[Path, str]] = field(default_factory=list)
 
     def refuse(self, path: Path, error: OSError) -> None:
@@ -48,6 +50,7 @@ class Ingested:
         self.unreadable += other.unreadable
         self.left += other.left
         self.skipped += other.skipped
+        self.skipped_unreadable += other.skipped_unreadable
         self.reasons += other.reasons[: max(0, REASONS_KEPT - len(self.reasons))]
 
 
@@ -106,6 +109,12 @@ class Source:
     def encoded(self, path: Path) -> str:
         """The stored form of a path below the root."""
         return encode(path.relative_to(self.root))
+
+    def unreadable(self, files: Iterable[Path]) -> int:
+        """How many of `files` are catalogued as unreadable."""
+        uri = root_uri(self.root)
+        bad = {row.path for row in self.workspace.catalog.iter_unreadable() if row.source == uri}
+        return sum(self.encoded(path) in bad for path in files)
 
     def ingest(self, files: Iterable[Path], on_files: Callable[[int], None]) -> Ingested:
         """Decode and catalogue `files`, a batch to a commit; tells how many it has read."""
@@ -184,7 +193,9 @@ def ingest(
     for root, files in given.items():
         source = Source(workspace, root, decoder)
         fresh = [file.path for file in files if not source.is_known(file)]
-        total.skipped += len(files) - len(fresh)
+        known = {file.path for file in files}.difference(fresh)
+        total.skipped += len(known)
+        total.skipped_unreadable += source.unreadable(known) if known else 0
         total.add(source.ingest(fresh, partial(_of, on_files, len(fresh))))
     return total
 

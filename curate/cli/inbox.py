@@ -58,8 +58,9 @@ def ingest(
                 lambda done: advance(done, max(done, ingested.images))
             )
         shown.ingested(ingested, workspace.catalog, json)
-    if strict and ingested.unreadable:
-        raise UnreadableInputs(ingested.unreadable)
+    unreadable = ingested.unreadable + ingested.skipped_unreadable
+    if strict and unreadable:
+        raise UnreadableInputs(unreadable)
 
 
 @app.command()

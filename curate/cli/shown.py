@@ -181,6 +181,7 @@ def _ingested_text(result: Ingested) -> str:
         (result.known_content, "more names for known ones"),
         (result.unreadable, "unreadable"),
         (result.skipped, "files known already"),
+        (result.skipped_unreadable, "of them unreadable"),
         (result.left, "left for the next time"),
     ):
         if count:

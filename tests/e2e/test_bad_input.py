@@ -94,6 +94,21 @@ def test_an_unreadable_labeled_image(tmp_path: Path) -> None:
     line_of(tmp_path, *options, "--strict", code=3)
 
 
+def test_an_upload_that_is_known_to_be_unreadable_is_no_less_so(tmp_path: Path) -> None:
+    inbox, other = tmp_path / "inbox", tmp_path / "other"
+    draw(inbox, "disc", range(2))
+    for folder in (inbox, other):
+        folder.mkdir(exist_ok=True)
+        (folder / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    run(tmp_path, "ingest", other)
+    assert "1 inputs" in line_of(tmp_path, "ingest", "inbox", "--strict", code=3)
+    assert "1 inputs" in line_of(tmp_path, "ingest", "inbox", "--strict", code=3)
+    again = run(tmp_path, "ingest", "inbox").stderr
+    assert "3 files known already, 1 of them unreadable" in again
+    (inbox / "cut.png").unlink()
+    run(tmp_path, "ingest", "inbox", "--strict")
+
+
 def test_an_inbox_that_is_none(trained: Path) -> None:
     (trained / "file").write_text("hello")
     assert "no such folder" in line_of(trained, "watch", "nowhere", code=2)
