@@ -27,13 +27,14 @@ def copy(row: dict[str, object], folder: Path, elsewhere: Iterable[Path] = ()) -
 
     False, and nothing is left, where none is any more the content that was catalogued.
     """
-    original = _original(str(row["path"]))
+    original = original_of(str(row["path"]))
     target = folder / _folder_name(row) / _file_name(str(row["sha256"]), original)
     target.parent.mkdir(exist_ok=True)
     return any(_copy_checked(place, target, row) for place in chain((original,), elsewhere))
 
 
-def _original(shown: str) -> Path:
+def original_of(shown: str) -> Path:
+    """The file that the `path` of an exported row names."""
     return root_path(shown) if shown.startswith("file:") else Path(shown)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -11,6 +12,7 @@ from curate.cli import standing
 from curate.cli.app import app
 from curate.cli.options import Catalog, Json, Null, Reviewer, Verdict, login, names_of
 from curate.cli.shown import images_are
+from curate.copies import original_of
 from curate.errors import UsageError
 
 
@@ -32,7 +34,8 @@ def tag(
     from curate.tagging import tag
     from curate.workspace import open_workspace
 
-    names = list(names_of(paths, null))
+    # Exports hold a URI where a name is not UTF-8; paths and hashes stay what they are.
+    names = [os.fspath(original_of(name)) for name in names_of(paths, null)]
     if not names:
         raise UsageError("no names were given; nothing was tagged")
     with open_workspace(catalog, create=False) as workspace:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from curate.catalog.runs import RunRow
 from curate.cli.histogram import histogram_lines
 from curate.cli.shown import near, plain
 from curate.console import safe
+from curate.copies import original_of
 from curate.errors import CheckpointRefused, UsageError
 from curate.export import Exported, Format, records, shown_path, write_manifest
 from curate.status import Active, Status, flags_nothing, percent
@@ -48,7 +50,7 @@ def listing(
     rows = islice(_listed(workspace, query), limit)
     if null:
         for row in rows:
-            sys.stdout.buffer.write(str(row["path"]).encode("utf-8", "surrogateescape") + b"\0")
+            sys.stdout.buffer.write(os.fsencode(original_of(str(row["path"]))) + b"\0")
     elif as_json:
         console.ndjson(rows)
     elif not _listed_table(query, rows):

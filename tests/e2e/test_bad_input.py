@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sqlite3
@@ -225,3 +226,25 @@ def test_hostile_names_and_strange_files(trained: Path) -> None:
         assert "\x1b" not in run(trained, command).stderr
     assert "\x1b" not in run(trained, "list").stdout
     assert "'--help.png" not in run(trained, "list").stdout
+
+
+def test_a_name_that_is_not_utf_8_can_be_listed_exported_and_tagged(tmp_path: Path) -> None:
+    inbox = tmp_path / "inbox"
+    draw(inbox, "disc", range(1)).pop().rename(inbox / os.fsdecode(b"\xff\n.png"))
+    run(tmp_path, "ingest", inbox)
+    listed = run_bytes(tmp_path, "list", "-0")
+    assert listed == os.fsencode(inbox) + b"/\xff\n.png\0"
+    run_bytes(tmp_path, "tag", "-0", "ood", "-", stdin=listed)
+    assert status(tmp_path)["counts"]["ood"] == 1
+    (row,) = map(json.loads, run(tmp_path, "export", "--format", "jsonl").stdout.splitlines())
+    assert row["path"].startswith("file:")
+    run(tmp_path, "tag", "id", row["path"])
+    assert status(tmp_path)["counts"]["id"] == 1
+
+
+def run_bytes(folder: Path, *arguments: str, stdin: bytes = b"") -> bytes:
+    """What `curate` writes to standard output, byte for byte."""
+    command = [sys.executable, "-m", "curate", *arguments]
+    return subprocess.run(
+        command, cwd=folder, env=environment(), input=stdin, capture_output=True, check=True
+    ).stdout
