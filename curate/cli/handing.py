@@ -36,9 +36,12 @@ def list_images(
 @app.command()
 def export(
     destination: Annotated[
-        Path | None, typer.Argument(metavar="DEST", help="Without it, to standard output.")
+        str | None,
+        typer.Argument(metavar="DEST", help="Without it, or with -, to standard output."),
     ] = None,
-    format: Annotated[FormatName, typer.Option("--format", "-f")] = FormatName.csv,
+    format: Annotated[
+        FormatName | None, typer.Option("--format", "-f", show_default="of DEST's suffix, or csv")
+    ] = None,
     ood_only: Annotated[bool, typer.Option("--ood-only", help="Only images tagged ood.")] = False,
     id_only: Annotated[bool, typer.Option("--id-only", help="Only images tagged id.")] = False,
     label: Annotated[str | None, typer.Option(help="Only this class.")] = None,
@@ -56,15 +59,17 @@ def export(
     if ood_only and id_only:
         raise UsageError("--ood-only and --id-only leave nothing; give one of them")
     chosen = _narrowed(query, "ood" if ood_only else "id" if id_only else None, label, since)
+    place = None if destination in (None, "-") else Path(destination)
+    form = _format(format, place)
     with open_workspace(catalog, create=False) as workspace:
-        if destination is None:
-            standing.manifest(workspace, chosen, format.value, all_paths)
+        if place is None:
+            standing.manifest(workspace, chosen, form.value, all_paths)
             return
         with console.progress("exporting") as advance:
             exported = export(
-                workspace, chosen, destination, format.value, all_paths, lambda n: advance(n, n)
+                workspace, chosen, place, form.value, all_paths, lambda n: advance(n, n)
             )
-        standing.exported(exported, destination)
+        standing.exported(exported, place)
 
 
 @app.command()
@@ -82,3 +87,12 @@ def _narrowed(query: str, tag: str | None, label: str | None, since: str | None)
     options = {"tag": tag, "label": label, "since": since}
     terms = [f"{name}:{shlex.quote(value)}" for name, value in options.items() if value is not None]
     return parse(" ".join([query, *terms]))
+
+
+def _format(given: FormatName | None, place: Path | None) -> FormatName:
+    """The format that was asked for, else that of the file's suffix, else csv."""
+    suffix = place.suffix.lower() if place else ""
+    named = {".csv": FormatName.csv, ".jsonl": FormatName.jsonl}.get(suffix)
+    if given and named and given is not named:
+        raise UsageError(f"--format {given.value} does not go with {suffix}; leave one of them out")
+    return given or named or FormatName.csv

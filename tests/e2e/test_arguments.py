@@ -94,6 +94,8 @@ def test_a_network_that_cannot_be_had_is_refused_before_anything_is_read(
         (["list", "label:\udcff"], "no text in UTF-8"),
         (["export", "--label", "\udcff"], "no text in UTF-8"),
         (["undo", "--reviewer", "\udcff"], "no text in UTF-8"),
+        (["export", "out.JSONL", "-f", "csv"], "does not go with .jsonl"),
+        (["export", "out.csv", "-f", "imagefolder"], "does not go with .csv"),
         (["rate", "nan"], "no rate"),
         (["rate", "--", "-5%"], "no rate"),
     ],
@@ -114,6 +116,19 @@ def test_a_query_may_be_several_words(tmp_path: Path) -> None:
     assert "disc-1" in run(tmp_path, "list", "tag:pending", "path:disc-1").stdout
     assert "disc-0" not in run(tmp_path, "list", "tag:pending", "path:disc-1").stdout
     assert "nothing matches" in run(tmp_path, "list", "tag:ood", "path:disc-1").stderr
+
+
+def test_an_export_takes_its_format_from_the_suffix(tmp_path: Path) -> None:
+    draw(tmp_path / "inbox", "disc", range(1))
+    run(tmp_path, "ingest", "inbox")
+    run(tmp_path, "export", "out.jsonl")
+    run(tmp_path, "export", "out.txt")
+    run(tmp_path, "export", "lines.txt", "-f", "jsonl")
+    assert (tmp_path / "out.jsonl").read_text().startswith('{"path": ')
+    assert (tmp_path / "out.txt").read_text().startswith("path,source,")
+    assert (tmp_path / "lines.txt").read_text().startswith('{"path": ')
+    assert run(tmp_path, "export", "-").stdout == (tmp_path / "out.txt").read_text()
+    assert not (tmp_path / "-").exists()
 
 
 def test_models_alone_lists_them(trained_once: Path) -> None:
