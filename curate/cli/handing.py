@@ -29,6 +29,8 @@ def list_images(
     """What the catalog holds, oldest first."""
     from curate.workspace import open_workspace
 
+    if null and json:
+        raise UsageError("-0 writes names alone; leave out --json or -0")
     with open_workspace(catalog, create=False) as workspace:
         standing.listing(workspace, parse(" ".join(query or [])), limit, null, json)
 

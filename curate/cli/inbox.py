@@ -13,19 +13,21 @@ from curate import console
 from curate.cli import shown
 from curate.cli.app import app
 from curate.cli.options import (
-    LONGEST_MINUTES,
     LONGEST_SETTLE,
     Catalog,
     Device,
+    FinetuneImages,
+    FinetuneMinutes,
     Json,
     Null,
     RecipeName,
+    RecipeOfThat,
     Seed,
     Strict,
     names_of,
 )
 from curate.config import DecodeConfig, WatchConfig
-from curate.errors import UnreadableInputs
+from curate.errors import UnreadableInputs, UsageError
 from curate.images.decode import Decoder
 from curate.images.inbox import check_inbox
 
@@ -73,16 +75,9 @@ def watch(
         float,
         typer.Option(min=0, max=LONGEST_SETTLE, help="Seconds a file must stay unchanged."),
     ] = WatchConfig.settle_seconds,
-    finetune_images: Annotated[
-        int, typer.Option(min=0, help="Fine-tune after so many new images; 0: never.")
-    ] = WatchConfig.finetune_images or 0,
-    finetune_minutes: Annotated[
-        float | None,
-        typer.Option(
-            min=0.01, max=LONGEST_MINUTES, help="Fine-tune after so long, if images came."
-        ),
-    ] = None,
-    recipe: RecipeName = RecipeName.guarded,
+    finetune_images: FinetuneImages = None,
+    finetune_minutes: FinetuneMinutes = None,
+    recipe: RecipeOfThat = None,
     poll: Annotated[bool, typer.Option("--poll", help="Scan only; use no events.")] = False,
     device: Device = "auto",
     json: Json = False,
@@ -94,15 +89,18 @@ def watch(
     from curate.watch import watch
     from curate.workspace import open_workspace
 
+    if once:
+        _check_once(finetune_images, finetune_minutes, recipe)
+    images = WatchConfig.finetune_images if finetune_images is None else finetune_images
     config = WatchConfig(
         once=once,
         settle_seconds=settle,
-        finetune_images=finetune_images or None,
+        finetune_images=images or None,
         finetune_minutes=finetune_minutes,
         poll=poll,
     )
     check_inbox(inbox.absolute(), None)  # a wrong name leaves no empty catalog behind
-    child = finetune_command(recipe, device)
+    child = finetune_command(recipe or RecipeName.guarded, device)
     with open_workspace(catalog, create=True) as workspace, Decoder(DecodeConfig()) as decoder:
         _inherit(catalog, workspace.folder)
         scorer = Scorer(workspace, choose_device(device))
@@ -126,6 +124,14 @@ def demo(
     with console.progress("drawing") as advance:
         made = write_demo(destination, seed, advance)
     shown.demo(made)
+
+
+def _check_once(images: int | None, minutes: float | None, recipe: RecipeName | None) -> None:
+    if images or minutes is not None or recipe is not None:
+        raise UsageError(
+            "--once never fine-tunes; leave out --finetune-images, --finetune-minutes and "
+            "--recipe, and run `curate finetune` after it"
+        )
 
 
 def finetune_command(recipe: str, device: str) -> list[str]:

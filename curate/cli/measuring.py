@@ -8,7 +8,18 @@ from typing import Annotated
 import typer
 
 from curate.cli.app import app
-from curate.cli.options import Catalog, Device, Json, Margin, RecipeName, Seed, Updates, recipe_of
+from curate.cli.options import (
+    Catalog,
+    Device,
+    Json,
+    Margin,
+    RecipeName,
+    RecipeOfThat,
+    Seed,
+    Updates,
+    check_recipe,
+    recipe_of,
+)
 from curate.config import (
     DecodeConfig,
     EvaluateConfig,
@@ -27,9 +38,7 @@ def evaluate(
     unlabeled: Annotated[
         Path | None, typer.Option(help="Try a fine-tune on these images first, beside the catalog.")
     ] = None,
-    recipe: Annotated[
-        RecipeName | None, typer.Option(help="Of that fine-tune.", show_default="guarded")
-    ] = None,
+    recipe: RecipeOfThat = None,
     updates: Updates = None,
     margin: Margin = None,
     checkpoint: Annotated[
@@ -49,7 +58,9 @@ def evaluate(
     from curate.workspace import open_workspace
 
     _check_together(unlabeled, checkpoint, (recipe, updates, margin))
-    chosen = recipe_of(recipe or RecipeName.guarded, {"max_updates": updates}, {"margin": margin})
+    name = recipe or RecipeName.guarded
+    check_recipe(name, {"--updates": updates}, {"--margin": margin})
+    chosen = recipe_of(name, {"max_updates": updates}, {"margin": margin})
     finetuning = FinetuneConfig(recipe=chosen, device=device, seed=seed)
     _check_report(report)
     config = EvaluateConfig(device=device, seed=seed)

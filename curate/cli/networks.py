@@ -24,6 +24,7 @@ from curate.cli.options import (
     Seed,
     Strict,
     Updates,
+    check_recipe,
     recipe_of,
 )
 from curate.config import (
@@ -95,7 +96,10 @@ def finetune(
         typer.Option(min=SLOWEST, max=FASTEST, show_default="guarded 0.01, paper 0.1"),
     ] = None,
     updates: Updates = None,
-    epochs: Annotated[int, typer.Option(min=1, help="Paper: passes.")] = PaperRecipe.epochs,
+    epochs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Paper: passes.", show_default=str(PaperRecipe.epochs)),
+    ] = None,
     margin: Margin = None,
     detach: Annotated[
         bool, typer.Option("--detach", help="Paper: Step A of the second head spares E.")
@@ -112,6 +116,11 @@ def finetune(
     from curate.finetune import finetune
     from curate.workspace import open_workspace
 
+    check_recipe(
+        recipe,
+        guarded={"--updates": updates, "--force": force},
+        paper={"--epochs": epochs, "--margin": margin, "--detach": detach},
+    )
     guarded = {"learning_rate": learning_rate, "max_updates": updates}
     paper = {"learning_rate": learning_rate, "epochs": epochs, "margin": margin, "detach": detach}
     chosen = recipe_of(recipe, guarded, paper)

@@ -11,7 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
-from curate.config import GuardedRecipe, PaperRecipe
+from curate.config import GuardedRecipe, PaperRecipe, WatchConfig
+from curate.errors import UsageError
 
 Catalog = Annotated[
     str | None,
@@ -44,10 +45,22 @@ Margin = Annotated[
     float | None,
     typer.Option(min=0, max=100, help="Paper: m of Eq. 5.", show_default=str(PaperRecipe.margin)),
 ]
+FinetuneImages = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        help="Fine-tune after so many new images; 0: never.",
+        show_default=str(WatchConfig.finetune_images),
+    ),
+]
+LONGEST_MINUTES = 525_600.0
+FinetuneMinutes = Annotated[
+    float | None,
+    typer.Option(min=0.01, max=LONGEST_MINUTES, help="Fine-tune after so long, if images came."),
+]
 SLOWEST, FASTEST = 1e-6, 10.0
 """Bounds of learning rates: 0 would learn nothing, and nan is no number."""
 LONGEST_SETTLE = 86_400.0
-LONGEST_MINUTES = 525_600.0
 MOST_ROWS = 2**31 - 1
 
 
@@ -58,6 +71,11 @@ class RecipeName(StrEnum):
     paper = "paper"
 
 
+RecipeOfThat = Annotated[
+    RecipeName | None, typer.Option(help="Of that fine-tune.", show_default="guarded")
+]
+
+
 def recipe_of(
     name: RecipeName, guarded: dict[str, Any], paper: dict[str, Any]
 ) -> GuardedRecipe | PaperRecipe:
@@ -65,6 +83,14 @@ def recipe_of(
     given = guarded if name is RecipeName.guarded else paper
     made = GuardedRecipe if name is RecipeName.guarded else PaperRecipe
     return made(**{option: value for option, value in given.items() if value is not None})
+
+
+def check_recipe(name: RecipeName, guarded: dict[str, object], paper: dict[str, object]) -> None:
+    """Raise UsageError where an option was given that only the other recipe has."""
+    others = paper if name is RecipeName.guarded else guarded
+    given = [option for option, value in others.items() if value is not None and value is not False]
+    if given:
+        raise UsageError(f"the {name} recipe has no {' and no '.join(given)}; leave it out")
 
 
 class Schedule(StrEnum):

@@ -129,6 +129,8 @@ def test_options_that_do_not_go_together(project: Path) -> None:
     assert "--unlabeled" in line
     both = ("--unlabeled", "ood", "--checkpoint", "abc")
     assert "leave out" in line_of(project, "evaluate", *SIDES, *both, code=2)
+    tried = (*SIDES, "--unlabeled", "ood", "--margin", 1)
+    assert "guarded recipe has no --margin" in line_of(project, "evaluate", *tried, code=2)
     line = line_of(project, "evaluate", *SIDES, "--report", "nowhere/report.html", code=2)
     assert "make it first" in line
     assert "Missing option" in run(project, "evaluate", "--id", "id", code=2).stderr
