@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple
@@ -65,6 +66,16 @@ def _names_a_class(name: str) -> bool:
 def _check_reviewer(name: str) -> None:
     if not is_text(name):
         raise UsageError(f"the reviewer {name!r} is no text in UTF-8; give another by --reviewer")
+
+
+def new_class(workspace: Workspace, name: str) -> str | None:
+    """What to say of a class that the network in service has not; None where it has, or is none."""
+    known = workspace.catalog.models.classes()
+    if not known or name in known:
+        return None
+    close = difflib.get_close_matches(name, known, n=1)
+    meant = f"; did you mean {close[0]!r}?" if close else ""
+    return f"the network in service has no class {name!r}{meant}"
 
 
 def undo(workspace: Workspace, reviewer: str) -> int:

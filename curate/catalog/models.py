@@ -55,6 +55,15 @@ class CheckpointRow:
 
 
 _CHECKPOINTS = select(*columns(CheckpointRow, Checkpoint))
+_LEARNED_FROM = (
+    select(Checkpoint.snapshot_id)
+    .join(Activation, Activation.checkpoint_id == Checkpoint.checkpoint_id)
+    .where(Activation.role == "classifier")
+    .order_by(Activation.seq.desc())
+    .limit(1)
+    .scalar_subquery()
+)
+"""The labeled folder of the classifier in service."""
 
 
 class Models:
@@ -88,16 +97,15 @@ class Models:
 
     def labeled_root(self) -> str | None:
         """The labeled folder that the classifier in service was trained on."""
-        newest = (
-            select(Snapshot.root)
-            .join(Checkpoint, Checkpoint.snapshot_id == Snapshot.snapshot_id)
-            .join(Activation, Activation.checkpoint_id == Checkpoint.checkpoint_id)
-            .where(Activation.role == "classifier")
-            .order_by(Activation.seq.desc())
-            .limit(1)
-        )
+        root = select(Snapshot.root).where(Snapshot.snapshot_id == _LEARNED_FROM)
         with read(self._engine) as connection:
-            return connection.scalar(newest)
+            return connection.scalar(root)
+
+    def classes(self) -> list[str]:
+        """The classes of the classifier in service, by name; none before there is one."""
+        names = select(LabeledImage.class_name).where(LabeledImage.snapshot_id == _LEARNED_FROM)
+        with read(self._engine) as connection:
+            return sorted(connection.scalars(names.distinct()))
 
     def add_checkpoint(self, row: CheckpointRow) -> None:
         """Keep a checkpoint's row; the same one twice is one. It does not serve yet."""

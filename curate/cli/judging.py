@@ -31,7 +31,7 @@ def tag(
     catalog: Catalog = None,
 ) -> None:
     """Say what images are; a person's word stands over the model's."""
-    from curate.tagging import tag
+    from curate.tagging import new_class, tag
     from curate.workspace import open_workspace
 
     # Exports hold a URI where a name is not UTF-8; paths and hashes stay what they are.
@@ -41,6 +41,8 @@ def tag(
     with open_workspace(catalog, create=False) as workspace:
         count = tag(workspace, names, verdict.value, class_name, reviewer or login())
         console.note(f"{images_are(count)} {verdict.value} now; `curate undo` takes it back")
+        if class_name and (doubt := new_class(workspace, class_name)):
+            console.warn(doubt)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 
@@ -36,6 +37,25 @@ def test_a_snapshot_is_the_hash_of_its_rows(catalog: Catalog) -> None:
     expected = sorted(rows, key=lambda row: row.sha256)
     assert list(catalog.models.snapshot_images(found)) == expected
     assert catalog.models.add_snapshot("/labeled", rows[:1], NOW) != found
+
+
+def test_the_classes_are_those_of_the_classifier_in_service(
+    catalog: Catalog, checkpoint: AddCheckpoint
+) -> None:
+    first = checkpoint("first")
+    assert (catalog.models.classes(), catalog.models.labeled_root()) == ([], None)
+    rows = [LabeledRow(name_of(name), name[0], "train", name) for name in ("b1", "a1", "b2")]
+    snapshot = catalog.models.add_snapshot("/other", rows, NOW)
+    row = catalog.models.get(first)
+    other = dataclasses.replace(row, checkpoint_id=name_of("other"), snapshot_id=snapshot)
+    catalog.models.add_checkpoint(other)
+    for name, classes, root in (
+        (first, ["shirt"], "/labeled"),
+        (other.checkpoint_id, ["a", "b"], "/other"),
+    ):
+        catalog.models.begin_scoring(name)
+        catalog.models.activate(["classifier", "detector"], name, "trained", NOW)
+        assert (catalog.models.classes(), catalog.models.labeled_root()) == (classes, root)
 
 
 def test_a_checkpoint_is_kept_once_with_its_figures(

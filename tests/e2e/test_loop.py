@@ -87,6 +87,15 @@ def test_a_persons_word_stands_and_can_be_taken_back(trained: Path) -> None:
     assert "not in the catalog" in run(trained, "tag", "id", inbox / "none.png", code=2).stderr
 
 
+def test_a_class_that_the_network_has_not_is_told(trained: Path) -> None:
+    (image,) = draw(trained / "inbox", "noise", range(1))
+    run(trained, "ingest", image)
+    told = run(trained, "tag", "id", image, "--class", "sqare").stderr
+    assert "has no class 'sqare'; did you mean 'square'?" in told
+    assert "no class 'ring'\n" in run(trained, "tag", "id", image, "--class", "ring").stderr
+    assert "warning" not in run(trained, "tag", "id", image, "--class", "disc").stderr
+
+
 def test_no_names_are_no_step_that_undo_could_take_back(trained_once: Path) -> None:
     told = run(trained_once, "tag", "id", "-", stdin="\n", code=2).stderr
     assert "no names were given; nothing was tagged" in told
