@@ -28,6 +28,7 @@ def tag(
     ] = None,
     reviewer: Reviewer = None,
     null: Null = False,
+    json: Json = False,
     catalog: Catalog = None,
 ) -> None:
     """Say what images are; a person's word stands over the model's."""
@@ -40,7 +41,10 @@ def tag(
         raise UsageError("no names were given; nothing was tagged")
     with open_workspace(catalog, create=False) as workspace:
         count = tag(workspace, names, verdict.value, class_name, reviewer or login())
-        console.note(f"{images_are(count)} {verdict.value} now; `curate undo` takes it back")
+        if json:
+            console.json_document({"images": count, "verdict": verdict, "class": class_name})
+        else:
+            console.note(f"{images_are(count)} {verdict.value} now; `curate undo` takes it back")
         if class_name and (doubt := new_class(workspace, class_name)):
             console.warn(doubt)
 
@@ -48,6 +52,7 @@ def tag(
 @app.command()
 def undo(
     reviewer: Reviewer = None,
+    json: Json = False,
     catalog: Catalog = None,
 ) -> None:
     """Take back the last step of `tag`; again, the one before."""
@@ -56,7 +61,10 @@ def undo(
 
     with open_workspace(catalog, create=False) as workspace:
         count = undo(workspace, reviewer or login())
-        console.note(f"{images_are(count)} as before" if count else "nothing to undo")
+        if json:
+            console.json_document({"images": count})
+        else:
+            console.note(f"{images_are(count)} as before" if count else "nothing to undo")
 
 
 @app.command()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -34,6 +33,7 @@ from curate.config import (
     SplitConfig,
     TrainConfig,
 )
+from curate.errors import UsageError
 from curate.images.decode import Decoder
 
 
@@ -132,10 +132,19 @@ def finetune(
 
 
 @models_app.callback(invoke_without_command=True)
-def models(context: typer.Context) -> None:
+def models(context: typer.Context, json: Json = False, catalog: Catalog = None) -> None:
     """List the trained networks, look at one, or switch to one."""
     if context.invoked_subcommand is None:
-        list_models(catalog=os.environ.get("CURATE_CATALOG") or None)
+        list_models(json, catalog)
+    elif any(_on_command_line(context, name) for name in ("json", "catalog")):
+        raise UsageError(
+            f"give options after the command: curate models {context.invoked_subcommand} ..."
+        )
+
+
+def _on_command_line(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 @models_app.command("list")
@@ -163,6 +172,7 @@ def show_model(
 def use_model(
     checkpoint: Identity,
     device: Device = "auto",
+    json: Json = False,
     catalog: Catalog = None,
 ) -> None:
     """Put an earlier network back in service: a pre-trained one in both roles."""
@@ -173,4 +183,7 @@ def use_model(
     with open_workspace(catalog, create=False) as workspace:
         with console.progress("scoring") as advance:
             row = Scorer(workspace, choose_device(device)).use(checkpoint, advance)
-        console.note(f"{row.checkpoint_id[:12]} is in service")
+        if json:
+            console.json_document(shown.plain(row))
+        else:
+            console.note(f"{row.checkpoint_id[:12]} is in service")

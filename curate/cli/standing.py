@@ -68,7 +68,8 @@ def _listed_table(query: Query, rows: Iterator[dict[str, Any]]) -> int:
 def _listed(workspace: Workspace, query: Query) -> Iterator[dict[str, Any]]:
     if query.unreadable:
         for bad in workspace.catalog.iter_unreadable():
-            yield plain(bad) | {"path": shown_path(bad.source, bad.path)}
+            source = shown_path(bad.source, "").rstrip("/")
+            yield plain(bad) | {"path": shown_path(bad.source, bad.path), "source": source}
     else:
         yield from records(workspace, query)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -140,8 +141,35 @@ def test_an_export_takes_its_format_from_the_suffix(tmp_path: Path) -> None:
     assert not (tmp_path / "-").exists()
 
 
-def test_models_alone_lists_them(trained_once: Path) -> None:
+def test_models_alone_lists_them(trained_once: Path, tmp_path: Path) -> None:
     assert "classifier, detector" in run(trained_once, "models").stdout
+    options = ("--json", "--catalog", trained_once / ".curate")
+    listed = run(tmp_path, "models", *options).stdout
+    assert listed == run(tmp_path, "models", "list", *options).stdout
+    (row,) = json.loads(listed)["checkpoints"]
+    used = run(tmp_path, "models", "use", row["checkpoint_id"], *options).stdout
+    assert json.loads(used) == row
+    for option in (options[:1], options[1:]):
+        assert "after the command" in run(tmp_path, "models", *option, "list", code=2).stderr
+
+
+def test_a_source_is_a_path_wherever_it_is_listed(tmp_path: Path) -> None:
+    inbox = tmp_path / "in box"
+    draw(inbox, "disc", range(1))
+    (inbox / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    run(tmp_path, "ingest", inbox)
+    for query in ("", "unreadable:"):
+        (row,) = map(json.loads, run(tmp_path, "list", query, "--json").stdout.splitlines())
+        assert row["source"] == str(inbox)
+
+
+def test_a_persons_word_as_json(tmp_path: Path) -> None:
+    images = draw(tmp_path / "inbox", "disc", range(2))
+    run(tmp_path, "ingest", "inbox")
+    told = run(tmp_path, "tag", "id", *images, "--class", "disc", "--json").stdout
+    assert json.loads(told) == {"images": 2, "verdict": "id", "class": "disc"}
+    for count in (2, 0):
+        assert json.loads(run(tmp_path, "undo", "--json").stdout) == {"images": count}
 
 
 def test_a_rate_that_flags_nothing_is_told(trained: Path) -> None:
