@@ -63,7 +63,8 @@ class UnreadableInputs(CurateError):
 
     def __init__(self, count: int) -> None:
         super().__init__(
-            f"{count} inputs could not be read; `curate list unreadable:` names them with reasons"
+            f"{count} input{'s' * (count != 1)} could not be read; `curate list unreadable:` names "
+            "what and why"
         )
         self.count = count
 

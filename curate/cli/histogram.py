@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from curate.cli.words import counted
 from curate.console import safe
 
 WIDTH, HEIGHT = 72, 8
@@ -62,7 +63,7 @@ def _row(counts: Sequence[int], tallest: int, level: int) -> str:
 
 def _sides(scores: Sequence[float], threshold: float | None, labels: tuple[str, str]) -> str:
     if threshold is None:
-        return f"{len(scores)} scores"
+        return counted(len(scores), "score{s}")
     above = sum(score >= threshold for score in scores)
     below, share = len(scores) - above, above / len(scores)
     return f"{safe(labels[0])} {below} ◂ {threshold:.4g} ▸ {above} {safe(labels[1])} ({share:.1%})"

@@ -11,7 +11,7 @@ from curate import console
 from curate.cli import standing
 from curate.cli.app import app
 from curate.cli.options import Catalog, Json, Null, Reviewer, Verdict, login, names_of
-from curate.cli.shown import images_are
+from curate.cli.words import images_are
 from curate.copies import original_of
 from curate.errors import UsageError
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from curate import console
 from curate.cli.shown import Stages, plain, reasons
+from curate.cli.words import counted
 from curate.console import safe
 from curate.model.evaluation import TAGGED_BY, method_names
 from curate.model.metrics import FIGURES
@@ -94,14 +95,14 @@ def _surprise(surprise: Surprise) -> dict[str, Any]:
 def _left_out(found: Evaluation) -> None:
     for kind, side in (("ID", found.id), ("OOD", found.ood)):
         bad = side.pictures.unreadable
-        parts = [f"{len(side.pictures.images)} {kind} images"]
+        parts = [counted(len(side.pictures.images), f"{kind} image{{s}}")]
         for count, text in (
-            (side.pictures.duplicates, "more names for the same"),
+            (side.pictures.duplicates, "more name{s} for the same"),
             (len(bad), "unreadable"),
             (side.in_both, "left out that are in both folders"),
             (side.labeled, "left out that are labeled images"),
         ):
-            parts += [f"{count} {text}"] if count else []
+            parts += [counted(count, text)] if count else []
         console.note(", ".join(parts))
         refused = [(side.pictures.root / path, reason) for path, reason in bad]
         reasons(refused, len(refused), "`--json` names them all")
@@ -123,7 +124,9 @@ def _network(judged: Judged, rate: float) -> None:
         console.table("" if figures.methods else title, columns, _decisions(figures, names, rate))
         if figures.accuracy is not None:
             share = figures.accuracy
-            console.show(f"  {_percent(share)} of {share.images} ID images named right")
+            console.show(
+                f"  {_percent(share)} of {counted(share.images, 'ID image{s}')} named right"
+            )
 
 
 def _images(figures: Figures) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from curate import console
 from curate.catalog.store import Catalog
+from curate.cli.words import counted, near
 from curate.console import safe
 from curate.demo import Demo
 from curate.ingest import Ingested
@@ -45,16 +46,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
     return safe(value) if isinstance(value, Path) else value
-
-
-def near(path: object) -> str:
-    """A path as seen from the working directory."""
-    return safe(str(path).removeprefix(f"{Path.cwd()}/"))
-
-
-def images_are(count: int) -> str:
-    """The beginning of a sentence about so many images."""
-    return "1 image is" if count == 1 else f"{count} images are"
 
 
 class Stages(ExitStack):
@@ -137,7 +128,9 @@ def trained(result: Trained, rate: float, as_json: bool) -> None:
 def _left_out(result: Trained) -> None:
     labeled = result.labeled
     if labeled.duplicates:
-        console.note(f"{labeled.duplicates} files hold a picture that is there already")
+        console.note(
+            f"{counted(labeled.duplicates, 'file{s}')} with a picture that is there already"
+        )
     if labeled.conflicting:
         console.warn(
             f"{len(labeled.conflicting)} files hold a picture that is in two classes and were "
@@ -176,16 +169,16 @@ def _ingested_facts(result: Ingested) -> dict[str, Any]:
 
 
 def _ingested_text(result: Ingested) -> str:
-    parts = ["1 new image" if result.images == 1 else f"{result.images} new images"]
+    parts = [counted(result.images, "new image{s}")]
     for count, text in (
-        (result.known_content, "more names for known ones"),
+        (result.known_content, "more name{s} for known ones"),
         (result.unreadable, "unreadable"),
-        (result.skipped, "files known already"),
+        (result.skipped, "file{s} known already"),
         (result.skipped_unreadable, "of them unreadable"),
         (result.left, "left for the next time"),
     ):
         if count:
-            parts.append(f"{count} {text}")
+            parts.append(counted(count, text))
     return ", ".join(parts)
 
 
@@ -242,7 +235,8 @@ def _event(found: FinetuneStarted | FinetuneEnded | FinetuneImpossible | InboxGo
     from curate.watch.events import FinetuneEnded, FinetuneImpossible, FinetuneStarted
 
     if isinstance(found, FinetuneStarted):
-        console.note(f"{_clock()} fine-tuning: {found.images} images have come since the last time")
+        came = counted(found.images, "image{s}")
+        console.note(f"{_clock()} fine-tuning: {came} new since the last time")
     elif isinstance(found, FinetuneEnded):
         outcome = found.run.outcome or "running"
         console.note(f"{_clock()} fine-tune {outcome}: {found.run.reason or ''}")
@@ -265,7 +259,8 @@ def watched(result: Watched, catalog: Catalog, as_json: bool) -> None:
         return
     console.note(f"{_ingested_text(result.ingested)}; {result.scored} scored")
     if result.left:
-        console.warn(f"{result.left} files were still changing and are left for the next time")
+        left = counted(result.left, "file{s}")
+        console.warn(f"{left} still changing, left for the next time")
     _tags(catalog)
 
 

@@ -17,7 +17,8 @@ from curate.catalog.models import CheckpointRow
 from curate.catalog.query import Query
 from curate.catalog.runs import RunRow
 from curate.cli.histogram import histogram_lines
-from curate.cli.shown import near, plain
+from curate.cli.shown import plain
+from curate.cli.words import counted, near
 from curate.console import safe
 from curate.copies import original_of
 from curate.errors import CheckpointRefused, UsageError
@@ -84,16 +85,17 @@ def manifest(workspace: Workspace, query: Query, format: Format, all_paths: bool
     if format == "imagefolder":
         raise UsageError("imagefolder needs a folder to copy to: `curate export DEST`")
     count = write_manifest(records(workspace, query, all_paths), format, sys.stdout)
-    console.note(f"{count} rows")
+    console.note(counted(count, "row{s}"))
 
 
 def exported(result: Exported, destination: Path) -> None:
     """How much was handed on, and what could not be."""
-    console.note(f"{result.rows} rows in {safe(destination)}")
+    console.note(f"{counted(result.rows, 'row{s}')} in {safe(destination)}")
     if result.missing:
+        missing = counted(len(result.missing), "original{s}")
         console.warn(
-            f"{len(result.missing)} originals are gone, changed or unreadable and were not copied, "
-            f"the first is {safe(result.missing[0])}; the manifest names them"
+            f"{missing} gone, changed or unreadable and not copied; the first is "
+            f"{safe(result.missing[0])}; the manifest names them"
         )
 
 
@@ -102,9 +104,10 @@ def status(found: Status, workspace: Workspace, as_json: bool) -> None:
     if as_json:
         console.json_document(plain(found))
         return
+    unreadable = counted(found.counts.unreadable, "file{s} unreadable")
     rows = [
         ("catalog", near(workspace.folder)),
-        ("images", f"{found.counts.images} ({found.counts.unreadable} files unreadable)"),
+        ("images", f"{found.counts.images} ({unreadable})"),
         ("tags", f"{found.counts.id} id, {found.counts.ood} ood, {found.counts.pending} pending"),
         ("reviewed", str(found.counts.reviewed)),
         ("alarm rate", f"{percent(found.rate)} of your own classes may be flagged"),

@@ -102,8 +102,8 @@ def test_an_upload_that_is_known_to_be_unreadable_is_no_less_so(tmp_path: Path) 
         folder.mkdir(exist_ok=True)
         (folder / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     run(tmp_path, "ingest", other)
-    assert "1 inputs" in line_of(tmp_path, "ingest", "inbox", "--strict", code=3)
-    assert "1 inputs" in line_of(tmp_path, "ingest", "inbox", "--strict", code=3)
+    assert "1 input could" in line_of(tmp_path, "ingest", "inbox", "--strict", code=3)
+    assert "1 input could" in line_of(tmp_path, "ingest", "inbox", "--strict", code=3)
     again = run(tmp_path, "ingest", "inbox").stderr
     assert "3 files known already, 1 of them unreadable" in again
     (inbox / "cut.png").unlink()

@@ -63,6 +63,16 @@ def test_the_loop_on_postgresql(trained: Path, database: str, tmp_path: Path) ->
     assert not list(folder.rglob("catalog.db*"))
 
 
+def test_one_of_something_is_told_in_the_singular(tmp_path: Path) -> None:
+    draw(tmp_path / "inbox", "disc", range(1))
+    assert "1 new image\n" in run(tmp_path, "ingest", "inbox").stderr
+    (tmp_path / "inbox" / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    again = run(tmp_path, "ingest", "inbox").stderr
+    assert "0 new images, 1 unreadable, 1 file known already\n" in again
+    assert "(1 file unreadable)" in run(tmp_path, "status").stdout
+    assert "1 row\n" in run(tmp_path, "export").stderr
+
+
 def test_the_same_again_changes_nothing(trained: Path) -> None:
     inbox = inbox_of(trained)
     first = json.loads(run(trained, "ingest", inbox, "--json").stdout)
