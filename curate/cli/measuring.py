@@ -27,6 +27,7 @@ from curate.config import (
 )
 from curate.errors import UsageError
 from curate.images.decode import Decoder
+from curate.images.pictures import check_folder
 
 
 @app.command()
@@ -65,6 +66,8 @@ def evaluate(
     _check_report(report)
     config = EvaluateConfig(device=device, seed=seed)
     folders: dict[Kind, Path] = {"id": id, "ood": ood}
+    for folder in folders.values():
+        check_folder(folder.absolute())  # reading the other one takes long
     with open_workspace(catalog, create=False) as workspace, Decoder(DecodeConfig()) as decoder:
         with measured.Evaluating() as tell:
             common = (workspace, folders, decoder, config)

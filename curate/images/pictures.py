@@ -43,6 +43,7 @@ def read_pictures(
     folder, or holds no readable image.
     """
     root = root.absolute()
+    check_folder(root)
     files = _files(root)
     images: dict[str, Path] = {}
     unreadable: list[tuple[Path, str]] = []
@@ -80,11 +81,15 @@ def class_indices(pictures: Pictures, classes: Sequence[str]) -> list[int | None
     return [None if top is None else known.get(top) for top in tops]
 
 
-def _files(root: Path) -> list[Path]:
+def check_folder(root: Path) -> None:
+    """Raise PicturesError for what is no folder."""
     if not root.exists():
         raise PicturesError(root, "no such folder; check the spelling")
     if not root.is_dir():
         raise PicturesError(root, "a file; give the folder that holds the images")
+
+
+def _files(root: Path) -> list[Path]:
     failed: list[tuple[Path, OSError]] = []
     files = sorted(file.path for file in scan(root, on_error=lambda *found: failed.append(found)))
     if failed:

@@ -124,6 +124,13 @@ def test_folders_that_cannot_be_evaluated(project: Path, kind: str, says: str) -
     assert not (project / "report.html").exists()
 
 
+def test_both_folders_are_looked_for_before_one_is_read(project: Path) -> None:
+    (project / "ood").rename(project / "odd")
+    told = run(project, "evaluate", *SIDES, code=2).stderr
+    assert "no such folder" in told
+    assert "reading" not in told
+
+
 def test_options_that_do_not_go_together(project: Path) -> None:
     line = line_of(project, "evaluate", *SIDES, "--recipe", "paper", code=2)
     assert "--unlabeled" in line
