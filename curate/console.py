@@ -147,7 +147,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
     while True:
         cells = [list(row) for row in islice(rest, _TABLE_BLOCK)]
         if cells or not count:
-            shown = Table(box=box.SIMPLE_HEAD, show_header=not count)
+            shown = Table(box=box.SIMPLE_HEAD, show_header=not count and any(columns))
             if title and not count:
                 shown.title, shown.title_justify = Text(safe(title)), "left"
             widths = _fill(shown, columns, cells, widths)

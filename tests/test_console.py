@@ -74,6 +74,16 @@ def test_table_folds_nothing_off_a_terminal(capsys: pytest.CaptureFixture[str]) 
     assert len(first) == len(second) == len(heading)
 
 
+def test_table_has_no_head_where_no_column_has_a_name(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    console.table("", ["", ""], [["a", "x"], ["b", "y"]])
+    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
+        ["a", "x"],
+        ["b", "y"],
+    ]
+
+
 def test_table_shows_none_as_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     console.table("", ["a", "b"], [[None, "x"]])
     assert capsys.readouterr().out.splitlines()[-1].split() == ["x"]
