@@ -98,8 +98,14 @@ def _image_of(catalog: Catalog, sources: dict[str, str], name: str) -> str | Non
         return None
     path = real(Path(name).parent) / Path(name).name
     stat = _stat_of(path)
-    sha256 = catalog.content_at(list(_places(sources, path)), stat)
+    places = list(_places(sources, path))
+    sha256 = catalog.content_at(places, stat)
     if stat is not None and sha256 is None:
+        if any((sources.get(bad.source), bad.path) in places for bad in catalog.iter_unreadable()):
+            raise UsageError(
+                f"{name!r} was unreadable when it was read, and is no image to tag; nothing was "
+                "tagged. `curate list unreadable:` says why"
+            )
         raise UsageError(
             f"{name!r} is not in the catalog as it is now, and what was said of it could fall on "
             "other bytes; nothing was tagged. Run `curate ingest` on it first"

@@ -43,7 +43,7 @@ def test_defaults_that_are_no_values_are_told() -> None:
     ]
     for told in ("the nearest .curate", "guarded 0.01, paper 0.1", "(2000)"):
         assert told in texts[0]
-    assert "your login name" in texts[1]
+    assert "Whose last step. [default: (your login name)]" in " ".join(texts[1].split())
 
 
 def test_an_option_can_be_set_in_the_environment(tmp_path: Path) -> None:

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, Select, func, select
-from sqlalchemy.orm import aliased
+from sqlalchemy.orm import InstrumentedAttribute, aliased
 
-from curate.catalog.engine import chunks, insert, write
+from curate.catalog.engine import chunks, insert, read, write
 from curate.catalog.tables import Review
 
+T = TypeVar("T")
 Verdict = tuple[str, str, str | None]
 """sha256, "id", "ood" or "none" (no word on it), and the class where it is known."""
 
@@ -63,6 +64,11 @@ class Reviews:
                 )
         return len(hashes)
 
+    def last_reviewer(self) -> str | None:
+        """Who made the last step that still stands; None where there is none."""
+        with read(self._engine) as connection:
+            return connection.scalar(_steps(Review.reviewer).limit(1))
+
 
 def standing() -> Select[str, str, str | None]:
     """(sha256, verdict, class_name) of the newest row of each image, where it is a verdict."""
@@ -79,13 +85,17 @@ def _next_step(connection: Connection) -> int:
 
 def _last_standing(connection: Connection, reviewer: str) -> int | None:
     """The reviewer's last step that is no undo and was not undone."""
+    return connection.scalar(_steps(Review.step).where(Review.reviewer == reviewer).limit(1))
+
+
+def _steps(column: InstrumentedAttribute[T]) -> Select[T]:
+    """A column of the steps that are no undo and were not undone, the last one first."""
     undo = aliased(Review)
-    return connection.scalar(
-        select(Review.step)
-        .where(Review.reviewer == reviewer, Review.undoes.is_(None))
+    return (
+        select(column)
+        .where(Review.undoes.is_(None))
         .where(~select(undo.step).where(undo.undoes == Review.step).exists())
         .order_by(Review.step.desc())
-        .limit(1)
     )
 
 

@@ -61,6 +61,8 @@ def export(
     if ood_only and id_only:
         raise UsageError("--ood-only and --id-only leave nothing; give one of them")
     chosen = _narrowed(query, "ood" if ood_only else "id" if id_only else None, label, since)
+    if chosen.unreadable:
+        raise UsageError("unreadable: names files that are no images; `curate list` shows them")
     place = None if destination in (None, "-") else Path(destination)
     form = _format(format, place)
     with open_workspace(catalog, create=False) as workspace:

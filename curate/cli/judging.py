@@ -51,7 +51,9 @@ def tag(
 
 @app.command()
 def undo(
-    reviewer: Reviewer = None,
+    reviewer: Annotated[
+        str | None, typer.Option(help="Whose last step.", show_default="your login name")
+    ] = None,
     json: Json = False,
     catalog: Catalog = None,
 ) -> None:
@@ -59,12 +61,24 @@ def undo(
     from curate.tagging import undo
     from curate.workspace import open_workspace
 
+    name = reviewer or login()
     with open_workspace(catalog, create=False) as workspace:
-        count = undo(workspace, reviewer or login())
+        count = undo(workspace, name)
         if json:
             console.json_document({"images": count})
+        elif count:
+            console.note(f"{images_are(count)} as before")
         else:
-            console.note(f"{images_are(count)} as before" if count else "nothing to undo")
+            console.note(_nothing(name, workspace.catalog.reviews.last_reviewer()))
+
+
+def _nothing(reviewer: str, other: str | None) -> str:
+    """What to say when the reviewer has nothing to undo; the last step that stands is `other`'s."""
+    if other is None:
+        return "nothing to undo"
+    return (
+        f"nothing of {reviewer!r} to undo; the last step is of {other!r}: give that to --reviewer"
+    )
 
 
 @app.command()

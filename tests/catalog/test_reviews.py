@@ -77,7 +77,9 @@ def test_undo_goes_back_step_by_step(scored: Catalog, place: Place) -> None:
     assert scored.reviewed() == sorted([(one, "id", "bag"), (two, "ood", None)])
     assert scored.reviews.undo("ann", NOW) == 1
     assert scored.reviewed() == sorted([(one, "ood", None), (two, "ood", None)])
+    assert scored.reviews.last_reviewer() == "ann"
     assert scored.reviews.undo("ann", NOW) == 2
+    assert scored.reviews.last_reviewer() is None
     assert scored.reviewed() == []
     assert scored.reviews.undo("ann", NOW) == 0
     assert tags(scored) == ["ood", "ood", "ood", "id", "id", "pending"]

@@ -163,6 +163,26 @@ def test_a_source_is_a_path_wherever_it_is_listed(tmp_path: Path) -> None:
         assert row["source"] == str(inbox)
 
 
+def test_an_unreadable_file_is_no_image_to_tag(tmp_path: Path) -> None:
+    (tmp_path / "inbox").mkdir()
+    (tmp_path / "inbox" / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    run(tmp_path, "ingest", "inbox")
+    told = run(tmp_path, "tag", "id", "inbox/cut.png", code=2).stderr
+    assert "was unreadable" in told
+    assert "`curate list unreadable:`" in told
+    assert run(tmp_path, "export", "--query", "unreadable:", code=2).stdout == ""
+
+
+def test_an_undo_of_nothing_names_whose_step_the_last_is(tmp_path: Path) -> None:
+    (image,) = draw(tmp_path / "inbox", "disc", range(1))
+    run(tmp_path, "ingest", "inbox")
+    run(tmp_path, "tag", "id", image, "--reviewer", "ann")
+    told = run(tmp_path, "undo", "--reviewer", "bob").stderr
+    assert told == "nothing of 'bob' to undo; the last step is of 'ann': give that to --reviewer\n"
+    assert run(tmp_path, "undo", "--reviewer", "ann").stderr == "1 image is as before\n"
+    assert run(tmp_path, "undo", "--reviewer", "ann").stderr == "nothing to undo\n"
+
+
 def test_a_persons_word_as_json(tmp_path: Path) -> None:
     images = draw(tmp_path / "inbox", "disc", range(2))
     run(tmp_path, "ingest", "inbox")
