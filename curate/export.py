@@ -10,6 +10,7 @@ import errno
 import glob
 import json
 import os
+import re
 import shutil
 import socket
 import stat
@@ -47,6 +48,8 @@ COLUMNS = (
     "reviewed_at",
 )
 _BEGINNINGS = (b"path,source,", b'{"path": ')
+# Rows go to terminals, and to tools that take a line for a row.
+_NOT_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -59,13 +62,9 @@ class Exported:
 
 
 def shown_path(root_uri: str, path: str) -> str:
-    """The file's absolute path; a percent-encoded `file:` URI where its name is not UTF-8."""
+    """The file's absolute path; as a `file:` URI where it holds control characters or no UTF-8."""
     full = str(root_path(root_uri) / decode(path))
-    try:
-        full.encode()
-    except UnicodeEncodeError:
-        return f"{root_uri.rstrip('/')}/{path}"
-    return full
+    return f"{root_uri.rstrip('/')}/{path}" if _NOT_TEXT.search(full) else full
 
 
 def record(row: ImageRow) -> dict[str, object]:

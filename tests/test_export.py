@@ -61,7 +61,7 @@ def test_every_path_leads_back_to_its_file(workspace: Workspace, tmp_path: Path)
     paths = {str(row["path"]) for row in records(workspace, Query())}
     inbox = tmp_path / "inbox"
     assert {str(inbox / name) for name in NAMES if name.isprintable()} <= paths
-    assert f"{inbox.as_uri()}/%FF.png" in paths
+    assert {f"{inbox.as_uri()}/%FF.png", f"{inbox.as_uri()}/a%2Cb%0A.png"} <= paths
 
 
 def test_cells_that_a_spreadsheet_would_run_are_quoted() -> None:
@@ -239,6 +239,9 @@ def test_a_failed_export_leaves_nothing(workspace: Workspace, tmp_path: Path) ->
 def test_shown_path() -> None:
     assert shown_path("file:///data/my%20inbox", "a%20b/c.png") == "/data/my inbox/a b/c.png"
     assert shown_path("file:///data", "%FF.png") == "file:///data/%FF.png"
+    assert shown_path("file:///data/", "a%20%1B.png") == "file:///data/a%20%1B.png"
+    assert shown_path("file:///data", "%C2%85.png") == "file:///data/%C2%85.png"
+    assert shown_path("file:///data", "%E2%80%AF.png") == "/data/\u202f.png"
 
 
 def test_share_by_hand() -> None:
