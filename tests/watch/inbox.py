@@ -1,0 +1,46 @@
+"""A watch whose turns the test calls."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import torch
+
+from curate.catalog.query import Query
+from curate.config import WatchConfig
+from curate.images.decode import Decoder
+from curate.images.paths import decode
+from curate.ingest import Source
+from curate.score import Scorer
+from curate.watch.events import Event
+from curate.watch.service import Watch
+from curate.workspace import Workspace, hold
+
+SETTLE, SCAN = 2.0, 60.0
+
+
+class Inbox:
+    """A watch over `root` whose turns are called by hand."""
+
+    def __init__(
+        self, workspace: Workspace, root: Path, decoder: Decoder, stack: ExitStack
+    ) -> None:
+        self.events: list[Event] = []
+        self.workspace, self.root = workspace, root
+        lease = stack.enter_context(hold(workspace, "watch", "the inbox"))
+        self.service = Watch(
+            workspace,
+            Source(workspace, root, decoder),
+            Scorer(workspace, torch.device("cpu")),
+            WatchConfig(settle_seconds=SETTLE, scan_seconds=SCAN),
+            [sys.executable, "-c", ""],
+            lease,
+            self.events.append,
+        )
+
+    def catalogued(self) -> list[str]:
+        """The names of every sighting."""
+        rows = self.workspace.catalog.iter_images(Query(), all_paths=True)
+        return sorted(str(decode(row.path)) for row in rows)
