@@ -22,8 +22,6 @@ from curate.images.previews import Previews
 BATCH = 500
 FEWEST_IMAGES = 3
 """Of a class: one to train on, one to validate on, one to calibrate with."""
-FULL_SPLITS = 10
-"""From so many images on, a class is present in every split."""
 _PICTURES = (
     *IMAGE_SUFFIXES,
     *(".jpe", ".jfif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif", ".jxl"),
@@ -288,6 +286,6 @@ def _assigned(hashes: Sequence[str], split: SplitConfig) -> Iterator[tuple[str, 
 
 
 def _part(count: int, fraction: float) -> int:
-    """How many of `count` a fraction is, halves rounded up; some, where there are plenty."""
+    """How many of `count` a fraction is, halves rounded up; of an allowed class at least one."""
     rounded = int(count * fraction + 0.5)
-    return max(1, rounded) if count >= FULL_SPLITS and fraction > 0 else rounded
+    return max(1, rounded) if count >= FEWEST_IMAGES and fraction > 0 else rounded

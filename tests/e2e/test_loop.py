@@ -41,6 +41,17 @@ def test_from_nothing_to_an_export(trained: Path) -> None:
     assert "broken.jpg" in run(trained, "list", "unreadable:").stdout
 
 
+@pytest.mark.parametrize("images", [3, 4])
+def test_the_fewest_images_that_are_taken_are_enough_to_train_on(
+    tmp_path: Path, images: int
+) -> None:
+    for shape in SHAPES:
+        draw(tmp_path / "labeled" / shape, shape, range(images))
+    run(tmp_path, "train", "labeled", "--epochs", 1, "--image-size", 32)
+    figures = status(tmp_path)["classifier"]["checkpoint"]["figures"]
+    assert (figures["validation_images"], figures["calibration_images"]) == (3, 3)
+
+
 def test_the_loop_on_postgresql(trained: Path, database: str, tmp_path: Path) -> None:
     inbox, folder = inbox_of(trained), tmp_path / "elsewhere"
     folder.mkdir()

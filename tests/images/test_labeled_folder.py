@@ -191,7 +191,7 @@ def test_splits_follow_the_hashes() -> None:
 
 @pytest.mark.parametrize(
     ("count", "calibration", "validation"),
-    [(1, 0, 0), (3, 1, 0), (4, 1, 0), (5, 1, 1), (9, 2, 1), (10, 2, 1), (100, 20, 10)],
+    [(1, 0, 0), (3, 1, 1), (4, 1, 1), (5, 1, 1), (9, 2, 1), (10, 2, 1), (100, 20, 10)],
 )
 def test_sizes_of_splits(count: int, calibration: int, validation: int) -> None:
     splits = assign_splits({"x": [f"{n:064x}" for n in range(count)]}, SplitConfig())
