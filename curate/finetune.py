@@ -23,6 +23,7 @@ from curate.model import checkpoint as checkpoints
 from curate.model.checkpoint import Checkpoint, Draft
 from curate.model.device import choose_device, memory_format
 from curate.model.sampling import reservoir
+from curate.model.split import LabeledSplit
 from curate.recipes.attempt import Materials, Tuned, attempt, canary_count
 from curate.recipes.runs import Update
 from curate.score import Scorer
@@ -68,6 +69,7 @@ def finetune(
             _record(workspace, run_id, FinetuneResult("failed", str(error), {}, 0))
             raise
         _record(workspace, run_id, result)
+        _forget_progress(workspace)
     return result
 
 
@@ -90,7 +92,7 @@ def _finetune(
     on_update: Callable[[Update], None],
     on_images: Callable[[int, int], None],
 ) -> FinetuneResult:
-    gathered = gather(workspace, parent, config)
+    gathered = gather(workspace, parent, config, lease.renew)
     images = len(gathered.hashes)
 
     def tell(update: Update) -> None:
@@ -126,31 +128,41 @@ class Gathered:
     materials: Materials
 
 
-def gather(workspace: Workspace, parent: str, config: FinetuneConfig) -> Gathered:
+def gather(
+    workspace: Workspace,
+    parent: str,
+    config: FinetuneConfig,
+    on_batch: Callable[[], None] = lambda: None,
+) -> Gathered:
     """Load the pre-trained network, the labeled splits and a reservoir of the unlabeled inbox.
 
     The calibration images, in the order of their hashes, are dealt to the canaries and to those
-    that stay out.
+    that stay out. `on_batch` goes into the materials, and is called before each of them is read.
     """
     made, network, bank = checkpoints.load(workspace.checkpoints / parent)
     device = choose_device(config.device)
-    splits = {
-        name: load_split(workspace, made.snapshot, name, made.classes, made.image_size)
-        for name in ("train", "validation", "calibration")
-    }
+
+    def split(name: str) -> LabeledSplit:
+        on_batch()
+        return load_split(workspace, made.snapshot, name, made.classes, made.image_size)
+
+    calibration = split("calibration")
     hashes = reservoir(workspace.catalog.unlabeled(), config.inbox_limit, config.seed)
+    on_batch()
+    inbox = load_pixels(workspace.previews, hashes, made.image_size)
     rate = workspace.catalog.rates.current()
-    canaries = canary_count(len(splits["calibration"]), len(hashes), rate)
+    canaries = canary_count(len(calibration), len(hashes), rate)
     materials = Materials(
         network=network.to(device).to(memory_format=memory_format(device)),
         bank=bank,
-        train=splits["train"],
-        validation=splits["validation"],
-        canaries=splits["calibration"].part(slice(canaries)),
-        held_out=splits["calibration"].part(slice(canaries, None)),
-        inbox=load_pixels(workspace.previews, hashes, made.image_size),
+        train=split("train"),
+        validation=split("validation"),
+        canaries=calibration.part(slice(canaries)),
+        held_out=calibration.part(slice(canaries, None)),
+        inbox=inbox,
         device=device,
         rate=rate,
+        on_batch=on_batch,
     )
     return Gathered(made, hashes, materials)
 
@@ -161,6 +173,12 @@ def _progress_file(workspace: Workspace, gathered: Gathered, config: FinetuneCon
     parts = (gathered.parent.id, gathered.hashes, replace(config, device=""), rate)
     key = hashlib.sha256(repr(parts).encode()).hexdigest()
     return workspace.progress / f"finetune-{key[:32]}.safetensors"
+
+
+def _forget_progress(workspace: Workspace) -> None:
+    """Delete what fine-tunes would resume from; under the lease, so none is running."""
+    for path in workspace.progress.glob("finetune-*.safetensors"):
+        path.unlink(missing_ok=True)
 
 
 def _keep(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -165,6 +168,66 @@ def test_the_guarded_recipe_reads_its_pool_against_canaries(workspace: Workspace
     assert made.pool == frozenset(workspace.catalog.unlabeled())
     assert set(made.standard) == {"discrepancy", "energy", "knn"}
     assert made.standard != parent.standard
+
+
+PAPER = FinetuneConfig(recipe=PaperRecipe(epochs=2, margin=0.9))
+
+
+def killed_in(
+    place: str, workspace: Workspace, config: FinetuneConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fine-tune, saving after each update, until the method at `place` is called."""
+
+    def end(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("curate.recipes.runs.SAVE_EVERY", 1)
+        patch.setattr(place, end)
+        with pytest.raises(KeyboardInterrupt):
+            finetune(workspace, config)
+
+
+@pytest.mark.parametrize(
+    "place", ["curate.finetune.keep_checkpoint", "curate.score.Scorer.put_in_service"]
+)
+def test_what_is_learned_is_not_forgotten_before_it_serves(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    fill(workspace, 5, 5)
+    killed_in(place, workspace, PAPER, monkeypatch)
+    updates: list[Update] = []
+    assert finetune(workspace, PAPER, updates.append).outcome == "promoted"
+    assert updates == []
+    assert list(workspace.progress.iterdir()) == []
+
+
+def test_the_lease_is_renewed_between_all_that_may_take_long(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(workspace, 20, 40)
+    workspace.catalog.rates.set(0.1, datetime.now(UTC))
+    seen: list[str] = []
+
+    def note(place: str) -> None:
+        module, _, name = place.rpartition(".")
+        noted = getattr(import_module(module), name)
+
+        def call(*arguments: object, **options: object) -> object:
+            found = noted(*arguments, **options)
+            seen.append(name)
+            return found
+
+        monkeypatch.setattr(place, call)
+
+    monkeypatch.setattr("curate.workspace.Lease.renew", lambda _: seen.append("renew"))
+    for name in ("load_split", "load_pixels"):
+        note(f"curate.finetune.{name}")
+    for name in ("predict", "feature_bank", "accuracy"):
+        note(f"curate.recipes.attempt.{name}")
+    assert finetune(workspace, FinetuneConfig(recipe=QUICK, force=True)).outcome == "promoted"
+    assert Counter(seen) > Counter(load_split=3, load_pixels=1, predict=9, feature_bank=1)
+    assert [pair for pair in pairwise(seen) if "renew" not in pair] == []
 
 
 @pytest.mark.parametrize(

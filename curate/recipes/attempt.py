@@ -6,7 +6,7 @@ The gate before, the run, and the guard after; no label of the inbox is used any
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,9 +16,9 @@ from curate.config import FinetuneConfig, GuardedRecipe
 from curate.model.calibration import smallest_calibration
 from curate.model.candidates import find_candidates
 from curate.model.guard import Evidence, judge
-from curate.model.inference import predict
+from curate.model.inference import BATCH, predict
 from curate.model.network import TwoHeadNetwork
-from curate.model.scores import Scores, Standard, standard_of, tag_score
+from curate.model.scores import Scores, Standard, in_chunks, standard_of, tag_score
 from curate.model.share import OodShare, estimate_share
 from curate.model.split import LabeledSplit, accuracy, feature_bank
 from curate.recipes.runs import Diverged, Run, Update, run_guarded, run_paper
@@ -42,6 +42,17 @@ class Materials:
     """uint8 (N, 3, S, S)"""
     device: torch.device
     rate: float
+    on_batch: Callable[[], None] = lambda: None
+    """Called before whatever may take long, and while it does; here a lease is renewed."""
+
+    def scores(self, network: TwoHeadNetwork, bank: torch.Tensor, pixels: torch.Tensor) -> Scores:
+        """Scores of images (N, 3, S, S)."""
+        return predict(network, self._told(pixels), self.device, bank=bank)
+
+    def _told(self, pixels: torch.Tensor) -> Iterator[torch.Tensor]:
+        for batch in in_chunks(pixels, BATCH):
+            self.on_batch()
+            yield batch
 
 
 def canary_count(calibration: int, inbox: int, rate: float) -> int:
@@ -94,7 +105,8 @@ def attempt(
 ) -> Attempt:
     """Fine-tune a copy of the pre-trained network, unless the gate or the guard objects.
 
-    Goes on where the run that wrote the file `progress` stopped; removes it when done.
+    Goes on where the run that wrote the file `progress` stopped. The file stays, for what comes of
+    it is not kept yet: the caller removes it.
     """
     if lack := _lacking(materials, config):
         return Attempt(None, lack, skipped=True)
@@ -107,10 +119,8 @@ def attempt(
     try:
         updates = tune(network, materials, frozen, share.share, config, progress, on_update)
     except Diverged as error:
-        progress.unlink(missing_ok=True)
         return Attempt(None, str(error), False, figures)
     tuned, objection, found = weigh(network, materials, frozen, config)
-    progress.unlink(missing_ok=True)
     return Attempt(
         None if objection else tuned, objection, False, figures | found | {"updates": updates}
     )
@@ -122,7 +132,7 @@ def look(
     """Score the materials; the paper's recipe does not `combine` the discrepancy with others."""
 
     def scores(pixels: torch.Tensor) -> Scores:
-        return predict(network, pixels, materials.device, bank=bank)
+        return materials.scores(network, bank, pixels)
 
     standard = standard_of(scores(materials.validation.pixels)) if combine else {}
     parts = (materials.inbox, materials.canaries.pixels, materials.held_out.pixels)
@@ -144,7 +154,7 @@ def tune(
     if not isinstance(recipe, GuardedRecipe):
         run = Run(train, materials.inbox, config.seed, progress, on_update)
         return run_paper(network, recipe, run)
-    labeled = predict(materials.network, train.pixels, materials.device, bank=materials.bank)
+    labeled = materials.scores(materials.network, materials.bank, train.pixels)
     candidates = find_candidates(
         tag_score(labeled, frozen.standard),
         torch.cat([frozen.inbox, frozen.canaries]),
@@ -164,7 +174,13 @@ def weigh(
 
     The paper's recipe is never objected to.
     """
+
+    def accuracy_of(judged: TwoHeadNetwork) -> float:
+        materials.on_batch()
+        return accuracy(judged, materials.validation, materials.device)
+
     guarded = isinstance(config.recipe, GuardedRecipe)
+    materials.on_batch()
     bank = feature_bank(network, materials.train, materials.device, config.seed)
     tuned = look(network, bank, materials, combine=guarded)
     evidence = Evidence(
@@ -174,8 +190,8 @@ def weigh(
         canaries_after=tuned.canaries,
         held_out_before=frozen.held_out,
         held_out_after=tuned.held_out,
-        accuracy_before=accuracy(materials.network, materials.validation, materials.device),
-        accuracy_after=accuracy(network, materials.validation, materials.device),
+        accuracy_before=accuracy_of(materials.network),
+        accuracy_after=accuracy_of(network),
     )
     drop = config.recipe.accuracy_drop if isinstance(config.recipe, GuardedRecipe) else 1.0
     verdict = judge(evidence, materials.rate, drop)

@@ -57,7 +57,8 @@ class Workbench:
         materials = self._materials(labeled, inbox, setting)
         path = path_of(self.plan, setting, self.work)
         config = finetuning(self.plan, setting, self.work)
-        came = _run(materials, setting.recipe, config, path.with_name(f"{path.name}.progress"))
+        progress = path.with_name(f"{path.name}.progress")
+        came = _run(materials, setting.recipe, config, progress)
         row = {
             "plan": asdict(self.plan),
             "ood": self.plan.ood_name,
@@ -72,6 +73,7 @@ class Workbench:
             row |= self._measured(came, materials, inbox, setting.recipe)
         row["seconds"] = round(time.monotonic() - began, 1)
         write_whole(path, (json.dumps(row, indent=1) + "\n").encode())
+        progress.unlink(missing_ok=True)
         return row
 
     def _materials(self, labeled: Labeled, inbox: Inbox, setting: Setting) -> Materials:
@@ -178,9 +180,7 @@ def _control(materials: Materials, config: FinetuneConfig, progress: Path) -> At
     try:
         updates = tune(network, materials, frozen, share, config, progress)
     except Diverged as error:
-        progress.unlink(missing_ok=True)
         return Attempt(None, str(error))
-    progress.unlink(missing_ok=True)
     tuned, _, figures = weigh(network, materials, frozen, config)
     return Attempt(tuned, None, False, figures | {"updates": updates})
 
