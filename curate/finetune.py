@@ -52,8 +52,8 @@ def finetune(
 ) -> FinetuneResult:
     """Fine-tune a detector on what the catalog holds and put it in service where it may.
 
-    Goes on where an interrupted run on the same images stopped. Raises NoCheckpoint before
-    `train`, HeldByAnother while another fine-tune runs.
+    Goes on where an interrupted run on the same images stopped; what one on others left to resume
+    from is deleted. Raises NoCheckpoint before `train`, HeldByAnother while another fine-tune runs.
     """
     parent = workspace.catalog.models.active("classifier")
     if parent is None:
@@ -93,7 +93,8 @@ def _finetune(
     on_images: Callable[[int, int], None],
 ) -> FinetuneResult:
     gathered = gather(workspace, parent, config, lease.renew)
-    images = len(gathered.hashes)
+    images, progress = len(gathered.hashes), _progress_file(workspace, gathered, config)
+    _forget_progress(workspace, but=progress)
 
     def tell(update: Update) -> None:
         lease.renew()
@@ -103,7 +104,7 @@ def _finetune(
         lease.renew()
         on_images(done, total)
 
-    came = attempt(gathered.materials, config, _progress_file(workspace, gathered, config), tell)
+    came = attempt(gathered.materials, config, progress, tell)
     objection = came.objection
     if not objection and workspace.catalog.models.active("classifier") != parent:
         objection = "another classifier came into service meanwhile"
@@ -175,9 +176,12 @@ def _progress_file(workspace: Workspace, gathered: Gathered, config: FinetuneCon
     return workspace.progress / f"finetune-{key[:32]}.safetensors"
 
 
-def _forget_progress(workspace: Workspace) -> None:
-    """Delete what fine-tunes would resume from; under the lease, so none is running."""
-    for path in workspace.progress.glob("finetune-*.safetensors"):
+def _forget_progress(workspace: Workspace, but: Path | None = None) -> None:
+    """Delete the files that fine-tunes resume from; under the lease, so that none is running.
+
+    One is three times the size of the network, and no run comes back to it once images have come.
+    """
+    for path in set(workspace.progress.glob("finetune-*.safetensors")) - {but}:
         path.unlink(missing_ok=True)
 
 

@@ -202,6 +202,20 @@ def test_what_is_learned_is_not_forgotten_before_it_serves(
     assert list(workspace.progress.iterdir()) == []
 
 
+def test_what_a_run_on_other_images_left_is_deleted(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(workspace, 2, 2)
+    kept = "curate.finetune.keep_checkpoint"
+    killed_in(kept, workspace, PAPER, monkeypatch)
+    first = list(workspace.progress.iterdir())
+    fill(workspace, 3, 2)
+    killed_in(kept, workspace, PAPER, monkeypatch)
+    second = list(workspace.progress.iterdir())
+    assert (len(first), len(second)) == (1, 1)
+    assert first != second
+
+
 def test_the_lease_is_renewed_between_all_that_may_take_long(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

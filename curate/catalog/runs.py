@@ -115,6 +115,14 @@ class Runs:
             row = connection.execute(_NEWEST.limit(1)).one_or_none()
         return _made(row) if row is not None else None
 
+    def latest_ended(self) -> RunRow | None:
+        """The run that started last of those that came to an outcome: none that was stopped."""
+        with read(self._engine) as connection:
+            # Of a run that has not ended the reason is NULL, and that differs from nothing.
+            ended = _NEWEST.where(FinetuneRun.reason != ABANDONED)
+            row = connection.execute(ended.limit(1)).one_or_none()
+        return _made(row) if row is not None else None
+
     def list(self) -> tuple[RunRow, ...]:
         """All runs, the newest first."""
         with read(self._engine) as connection:

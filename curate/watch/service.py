@@ -30,6 +30,7 @@ from curate.watch.hints import Hints, topmost
 from curate.workspace import Lease, Workspace
 
 RETRY_SECONDS = 3_600.0
+NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class Watch:
@@ -55,6 +56,7 @@ class Watch:
         self._next_scan = 0.0
         self._next_hint = 0.0
         self._next_due_check = 0.0
+        self._tried = NEVER
         self._root_is: tuple[int, int] | None = None
         self._refused: set[tuple[Path, str]] = set()
         self.has_events = True
@@ -169,6 +171,7 @@ class Watch:
         elif now >= self._next_due_check:
             self._next_due_check = now + 1.0
             if images := self._images_due():
+                self._tried = datetime.now(UTC)
                 self._on_event(FinetuneStarted(images))
                 last = self.workspace.catalog.runs.latest()
                 after = last.run_id if last else None
@@ -185,18 +188,22 @@ class Watch:
             self._on_event(FinetuneEnded(run))
         else:
             # Nothing is recorded that the next one could be counted from.
-            self._next_due_check = now + RETRY_SECONDS
+            self._tried, self._next_due_check = NEVER, now + RETRY_SECONDS
             self._on_event(FinetuneImpossible(*ended))
 
     def _images_due(self) -> int:
-        """How many images a fine-tune that is due now would learn from anew; 0 when none is."""
+        """How many images a fine-tune that is due now would learn from anew; 0 when none is.
+
+        One that was stopped does not count as the last, so it falls due again: at the next start,
+        for one that a process dies of must not be tried for ever.
+        """
         catalog, enough = self.workspace.catalog, self.config.finetune_images
         if enough is None and self.config.finetune_minutes is None:
             return 0
         if catalog.models.active("classifier") is None or catalog.leases.holder(LEASE):
             return 0
-        last = catalog.runs.latest()
-        since = last.started_at if last else datetime.min.replace(tzinfo=UTC)
+        last = catalog.runs.latest_ended()
+        since = max(last.started_at, self._tried) if last else self._tried
         # Asked each second: no more is counted than it takes.
         arrived = enough is not None and catalog.new_images_since(since, enough) >= enough
         return catalog.new_images_since(since) if arrived or self._waited(since) else 0
@@ -206,6 +213,10 @@ class Watch:
         return minutes is not None and datetime.now(UTC) - since >= timedelta(minutes=minutes)
 
     def stop_child(self) -> None:
-        """End a running fine-tune."""
+        """End a running fine-tune; it falls due again when the next watch starts.
+
+        There it resumes where it stopped, unless more images have come before it begins.
+        """
         if self._child is not None:
             self._child.stop()
+            self._child = None

@@ -137,6 +137,19 @@ def test_runs_of_the_dead_failed(catalog: Catalog, child: subprocess.Popen[bytes
     assert runs[alive].outcome is None
 
 
+def test_a_run_that_was_stopped_came_to_no_end(catalog: Catalog) -> None:
+    assert catalog.runs.latest_ended() is None
+    ended = catalog.runs.start("guarded", ME, HOST, NOW)
+    assert catalog.runs.latest_ended() is None
+    catalog.runs.finish(ended, "skipped", "no OOD share", {}, 12, None, after(hours=1))
+    catalog.runs.start("guarded", 2**22 + 1, HOST, after(hours=2))
+    assert catalog.runs.abandon(after(hours=3)) == 1
+    catalog.runs.start("guarded", ME, HOST, after(hours=4))
+    found = catalog.runs.latest_ended()
+    assert found is not None
+    assert found.run_id == ended
+
+
 def test_a_run_elsewhere_lives_while_its_lease_is_renewed(catalog: Catalog) -> None:
     catalog.runs.start("guarded", 7, "there", NOW)
     catalog.leases.acquire("finetune", "the fine-tune", 7, "there", NOW, 60)

@@ -28,15 +28,19 @@ class Inbox:
         self, workspace: Workspace, root: Path, decoder: Decoder, stack: ExitStack
     ) -> None:
         self.events: list[Event] = []
-        self.workspace, self.root = workspace, root
-        lease = stack.enter_context(hold(workspace, "watch", "the inbox"))
-        self.service = Watch(
-            workspace,
-            Source(workspace, root, decoder),
-            Scorer(workspace, torch.device("cpu")),
-            WatchConfig(settle_seconds=SETTLE, scan_seconds=SCAN),
+        self.workspace, self.root, self.decoder = workspace, root, decoder
+        self.lease = stack.enter_context(hold(workspace, "watch", "the inbox"))
+        self.service = self.start()
+
+    def start(self, finetune_images: int | None = None) -> Watch:
+        """A watch that has done nothing yet."""
+        return Watch(
+            self.workspace,
+            Source(self.workspace, self.root, self.decoder),
+            Scorer(self.workspace, torch.device("cpu")),
+            WatchConfig(settle_seconds=SETTLE, scan_seconds=SCAN, finetune_images=finetune_images),
             [sys.executable, "-c", ""],
-            lease,
+            self.lease,
             self.events.append,
         )
 

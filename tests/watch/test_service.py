@@ -5,16 +5,21 @@ from __future__ import annotations
 import dataclasses
 import errno
 import os
+import socket
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from curate.config import WatchConfig
 from curate.watch import watch
-from curate.watch.events import Arrived, InboxGone, Reading
+from curate.watch.events import Arrived, FinetuneStarted, InboxGone, Reading
 
 from ..program import picture, shut
 from .inbox import SCAN, Inbox
+
+GONE = 2**22 + 1
+"""A process that cannot be: Linux numbers them below."""
 
 
 def test_a_file_is_read_only_once_it_has_settled(inbox: Inbox) -> None:
@@ -156,3 +161,25 @@ def test_an_inbox_on_a_dead_mount_is_waited_for(
     monkeypatch.setattr(os, "stat", stale)
     inbox.service.turn(0.0)
     assert inbox.events == [InboxGone(inbox.root)]
+
+
+def test_a_fine_tune_that_was_stopped_falls_due_once_at_each_start(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture("disc", 1).save(inbox.root / "a.png")
+    inbox.service.turn(0.0)
+    inbox.service.turn(2.0)
+    monkeypatch.setattr(inbox.workspace.catalog.models, "active", lambda role: "a network")
+    runs = inbox.workspace.catalog.runs
+    for _ in range(2):
+        watch = inbox.start(finetune_images=1)
+        watch.turn(10.0)
+        watch.stop_child()
+        runs.start("guarded", GONE, socket.gethostname(), datetime.now(UTC))
+        for now in (20.0, 30.0, 40.0):
+            watch.turn(now)
+    assert inbox.events.count(FinetuneStarted(1)) == 2
+    came = runs.start("guarded", os.getpid(), socket.gethostname(), datetime.now(UTC))
+    runs.finish(came, "rejected", "no better", {}, 1, None, datetime.now(UTC))
+    inbox.start(finetune_images=1).turn(10.0)
+    assert inbox.events.count(FinetuneStarted(1)) == 2
