@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,7 +10,7 @@ from curate.catalog.leases import LeaseRow
 from curate.catalog.models import CheckpointRow
 from curate.catalog.runs import RunRow
 from curate.catalog.store import Counts, SourceRow
-from curate.model.proportion import wilson
+from curate.model.alarms import alarm_rank, ood_interval
 from curate.workspace import Workspace
 
 ROLES = ("classifier", "detector")
@@ -60,6 +61,21 @@ def flags_nothing(workspace: Workspace, rate: float) -> int | None:
     return count if 1 / (count + 1) > rate else None
 
 
+def fewest_calibration(workspace: Workspace) -> int | None:
+    """How many images the detector is calibrated with; of two sets the smaller, which is safe.
+
+    None without a detector, or where its manifest cannot be read.
+    """
+    detector = workspace.catalog.models.active("detector")
+    if detector is None:
+        return None
+    try:
+        manifest = json.loads((workspace.checkpoints / detector / "checkpoint.json").read_bytes())
+        return min(len(scores) for scores in manifest["calibration"].values())
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        return None
+
+
 def status(workspace: Workspace) -> Status:
     """Gather the state of a catalog; runs without torch."""
     catalog = workspace.catalog
@@ -71,7 +87,7 @@ def status(workspace: Workspace) -> Status:
         rate=rate,
         flagged=counts.ood / tagged if tagged else None,
         ood_share=share(counts.ood / tagged, rate) if tagged else None,
-        ood_share_interval=share_interval(counts.ood, tagged, rate) if tagged else None,
+        ood_share_interval=share_interval(counts.ood, tagged, fewest_calibration(workspace), rate),
         classifier=_active(active["classifier"]),
         detector=_active(active["detector"]),
         sources=tuple(catalog.sources()),
@@ -89,7 +105,15 @@ def share(flagged: float, rate: float) -> float:
     return max(0.0, (flagged - rate) / (1 - rate))
 
 
-def share_interval(flagged: int, images: int, rate: float) -> tuple[float, float]:
-    """95 % Wilson interval (1927) of the flagged share, as an interval of the OOD share."""
-    low, high = wilson(flagged, images)
-    return share(low, rate), share(high, rate)
+def share_interval(
+    flagged: int, images: int, calibration: int | None, rate: float
+) -> tuple[float, float] | None:
+    """95 % interval of the OOD share, exact for `calibration` images that the threshold is from.
+
+    None where it cannot be known: how many they are, or anything where they can flag nothing.
+    """
+    rank = alarm_rank(calibration or 0, rate)
+    if not calibration or not rank or not images:
+        return None
+    fewest, most = ood_interval(flagged, images, calibration, rank)
+    return fewest / images, most / images

@@ -25,7 +25,6 @@ from curate.errors import StorageError, UsageError
 from curate.export import COLUMNS, export, records, shown_path, write_manifest
 from curate.images.decode import Decoder
 from curate.ingest import ingest
-from curate.status import share, share_interval
 from curate.workspace import Workspace, open_workspace
 
 from .program import picture
@@ -242,13 +241,3 @@ def test_shown_path() -> None:
     assert shown_path("file:///data/", "a%20%1B.png") == "file:///data/a%20%1B.png"
     assert shown_path("file:///data", "%C2%85.png") == "file:///data/%C2%85.png"
     assert shown_path("file:///data", "%E2%80%AF.png") == "/data/\u202f.png"
-
-
-def test_share_by_hand() -> None:
-    # 14.5 % flagged at 5 %: (0.145 - 0.05) / 0.95 = 0.1; fewer flagged than asked is no OOD.
-    assert share(0.145, 0.05) == pytest.approx(0.1)
-    assert share(0.04, 0.05) == 0.0
-    # Wilson at 10 of 100: 0.0552 to 0.1744, so (0.0552 - 0.05) / 0.95 to (0.1744 - 0.05) / 0.95.
-    low, high = share_interval(10, 100, 0.05)
-    assert low == pytest.approx(0.0055, abs=2e-4)
-    assert high == pytest.approx(0.1309, abs=2e-4)

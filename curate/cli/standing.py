@@ -123,10 +123,13 @@ def status(found: Status, workspace: Workspace, as_json: bool) -> None:
 
 
 def _share(found: Status) -> str:
-    if found.ood_share is None or found.ood_share_interval is None:
+    if found.ood_share is None:
         return "unknown: nothing is tagged yet"
+    share = f"at least about {found.ood_share:.1%}"
+    if found.ood_share_interval is None:
+        return share
     low, high = found.ood_share_interval
-    return f"at least about {found.ood_share:.1%} (95 % interval {low:.1%} to {high:.1%})"
+    return f"{share} (95 % interval {low:.1%} to {high:.1%})"
 
 
 def _active(active: Active | None) -> str:

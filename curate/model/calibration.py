@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from curate.model.alarms import alarm_rank
+
 
 def p_values(scores: Tensor, calibration: Tensor) -> Tensor:
     """(1 + number of calibration scores >= s) / (n + 1) for each score: float64 (N,).
@@ -29,7 +31,7 @@ def threshold(calibration: Tensor | Sequence[float], rate: float) -> float:
     Infinite when the calibration images are too few for the rate: (n + 1) * rate < 1.
     """
     ranked = torch.as_tensor(calibration).double().sort(descending=True).values
-    rank = _alarm_rank(len(ranked), rate)
+    rank = alarm_rank(len(ranked), rate)
     return math.nextafter(float(ranked[rank - 1]), math.inf) if rank else math.inf
 
 
@@ -41,7 +43,7 @@ def alarm_interval(
     Exact quantiles of BetaBinomial(m = test, k, n + 1 - k), n = `calibration`, k the largest whole
     number with k / (n + 1) <= rate; for scores without ties.
     """
-    k = _alarm_rank(calibration, rate)
+    k = alarm_rank(calibration, rate)
     if k == 0:
         return 0.0, 0.0
     total = _flagged_distribution(test, k, calibration + 1 - k).cumsum(0)
@@ -53,15 +55,9 @@ def alarm_interval(
 def smallest_calibration(rate: float) -> int:
     """How many calibration images it takes before anything can be flagged at `rate`."""
     least = math.floor(1 / rate) - 2
-    while not _alarm_rank(least, rate):
+    while not alarm_rank(least, rate):
         least += 1
     return least
-
-
-def _alarm_rank(calibration: int, rate: float) -> int:
-    """The largest k with k / (n + 1) <= rate, rounded as the p-values are."""
-    near = math.floor(rate * (calibration + 1))
-    return max(k for k in (near - 1, near, near + 1) if k / (calibration + 1) <= rate)
 
 
 def _flagged_distribution(test: int, a: int, b: int) -> Tensor:
