@@ -86,8 +86,8 @@ def status(workspace: Workspace) -> Status:
         counts=counts,
         rate=rate,
         flagged=counts.ood / tagged if tagged else None,
-        ood_share=share(counts.ood / tagged, rate) if tagged else None,
-        ood_share_interval=share_interval(counts.ood, tagged, fewest_calibration(workspace), rate),
+        ood_share=share(counts, rate),
+        ood_share_interval=share_interval(counts, fewest_calibration(workspace), rate),
         classifier=_active(active["classifier"]),
         detector=_active(active["detector"]),
         sources=tuple(catalog.sources()),
@@ -100,20 +100,41 @@ def _active(found: tuple[CheckpointRow, datetime] | None) -> Active | None:
     return Active(*found) if found else None
 
 
-def share(flagged: float, rate: float) -> float:
-    """Smallest OOD share that explains a flagged share at a false-alarm rate; in [0, 1]."""
-    return max(0.0, (flagged - rate) / (1 - rate))
+def share(counts: Counts, rate: float) -> float | None:
+    """Smallest OOD share that explains what is flagged at a false-alarm rate; in [0, 1].
+
+    What people said is taken as it is. None where nothing is tagged.
+    """
+    images, flagged, unreviewed = _not_known_ood(counts)
+    found = min(unreviewed, max(0.0, (flagged - rate * images) / (1 - rate)))
+    tagged = counts.id + counts.ood
+    return (counts.reviewed_ood + found) / tagged if tagged else None
 
 
 def share_interval(
-    flagged: int, images: int, calibration: int | None, rate: float
+    counts: Counts, calibration: int | None, rate: float
 ) -> tuple[float, float] | None:
     """95 % interval of the OOD share, exact for `calibration` images that the threshold is from.
 
     None where it cannot be known: how many they are, or anything where they can flag nothing.
     """
-    rank = alarm_rank(calibration or 0, rate)
-    if not calibration or not rank or not images:
+    rank, tagged = alarm_rank(calibration or 0, rate), counts.id + counts.ood
+    if not calibration or not rank or not tagged:
         return None
-    fewest, most = ood_interval(flagged, images, calibration, rank)
-    return fewest / images, most / images
+    images, flagged, unreviewed = _not_known_ood(counts)
+    fewest, most = (
+        counts.reviewed_ood + min(unreviewed, found)
+        for found in ood_interval(flagged, images, calibration, rank)
+    )
+    return fewest / tagged, most / tagged
+
+
+def _not_known_ood(counts: Counts) -> tuple[int, int, int]:
+    """How many tagged images nobody called OOD; of them flagged, with and without a review.
+
+    Those that people know to be ID stay in the count: it is mostly flagged ones that get reviewed,
+    and without them fewer than `rate` of the others would be false alarms.
+    """
+    unreviewed = counts.ood - counts.reviewed_ood
+    images = counts.id + counts.ood - counts.reviewed_ood
+    return images, unreviewed + counts.false_alarms, unreviewed

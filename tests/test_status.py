@@ -4,23 +4,62 @@ from __future__ import annotations
 
 import pytest
 
+from curate.catalog.rows import Counts
 from curate.status import share, share_interval
+
+
+def counted(flagged: int, images: int, reviewed_ood: int = 0, false_alarms: int = 0) -> Counts:
+    """Counts of a catalog where `flagged` of `images` are, and where so many got a review."""
+    ood = flagged - false_alarms
+    return Counts(
+        images=images,
+        id=images - ood,
+        ood=ood,
+        pending=0,
+        reviewed=reviewed_ood + false_alarms,
+        reviewed_ood=reviewed_ood,
+        false_alarms=false_alarms,
+        sightings=images,
+        unreadable=0,
+        sources=1,
+    )
 
 
 def test_share_by_hand() -> None:
     # 14.5 % flagged at 5 %: (0.145 - 0.05) / 0.95 = 0.1; fewer flagged than asked is no OOD.
-    assert share(0.145, 0.05) == pytest.approx(0.1)
-    assert share(0.04, 0.05) == 0.0
+    assert share(counted(145, 1000), 0.05) == pytest.approx(0.1)
+    assert share(counted(40, 1000), 0.05) == 0.0
+    assert share(counted(0, 0), 0.05) is None
+
+
+@pytest.mark.parametrize(("ood", "ours"), [(0, 0), (20, 9), (50, 22), (90, 43), (100, 45)])
+def test_reviews_do_not_move_the_share_of_a_detector_that_is_as_it_should_be(
+    ood: int, ours: int
+) -> None:
+    # 100 OOD images, and 45 of 900 ID images, are flagged at 5 %.
+    assert share(counted(145, 1000, ood, ours), 0.05) == pytest.approx(0.1)
+    found = share_interval(counted(145, 1000, ood, ours), 500, 0.05)
+    assert found is not None
+    assert found[0] <= 0.1 <= found[1]
+
+
+def test_when_all_that_is_flagged_is_reviewed_the_share_is_known() -> None:
+    # The detector flags 200, of which people found 100 OOD.
+    everything = counted(200, 1000, 100, 100)
+    assert share(everything, 0.05) == 0.1
+    assert share_interval(everything, 500, 0.05) == (0.1, 0.1)
 
 
 def test_the_interval_by_hand() -> None:
     # Both of two above all 19: chance 2/21 x 1/20 < 2.5 %, so not both are ID; with one of them OOD
     # the other is above with chance 1/20. One of two: 2/21, no wonder.
-    assert share_interval(2, 2, 19, 0.05) == (0.5, 1.0)
-    assert share_interval(1, 2, 19, 0.05) == (0.0, 0.5)
-    assert share_interval(0, 2, 19, 0.05) == (0.0, 0.0)
+    assert share_interval(counted(2, 2), 19, 0.05) == (0.5, 1.0)
+    assert share_interval(counted(1, 2), 19, 0.05) == (0.0, 0.5)
+    assert share_interval(counted(0, 2), 19, 0.05) == (0.0, 0.0)
+    # Three of three, of which people called one OOD and one ID: one OOD of the others, the last.
+    assert share_interval(counted(3, 3, 1, 1), 19, 0.05) == (2 / 3, 2 / 3)
 
 
 @pytest.mark.parametrize(("images", "calibration"), [(0, 19), (2, 18), (2, None)])
 def test_there_is_no_interval_where_nothing_is_known(images: int, calibration: int | None) -> None:
-    assert share_interval(0, images, calibration, 0.05) is None
+    assert share_interval(counted(0, images), calibration, 0.05) is None

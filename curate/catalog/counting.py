@@ -43,6 +43,8 @@ def counts(connection: Connection) -> Counts:
         ood=as_ood,
         pending=images - as_id - as_ood,
         reviewed=reviewed.id + reviewed.ood,
+        reviewed_ood=reviewed.ood,
+        false_alarms=reviewed.false_alarms,
         sightings=_count(connection, select(func.count()).select_from(Sighting)),
         unreadable=_count(connection, select(func.count()).select_from(Unreadable)),
         sources=_count(connection, select(func.count()).select_from(Source)),
@@ -54,15 +56,20 @@ def _count(connection: Connection, statement: Select[int]) -> int:
 
 
 def _reviewed(detector_id: str | None, alarms: Any) -> Select[*tuple[Any, ...]]:
-    """Of the images on which a review stands: how many by verdict, scored, and flagged."""
+    """Of the images on which a review stands: how many by verdict, scored, flagged, and wrongly."""
+
+    def number(condition: Any, name: str) -> Any:
+        return func.coalesce(func.sum(case((condition, 1), else_=0)), 0).label(name)
+
     newest = select(Review.sha256, func.max(Review.seq).label("seq")).group_by(Review.sha256)
     last = newest.subquery()
     return (
         select(
-            func.coalesce(func.sum(case((Review.verdict == "id", 1), else_=0)), 0).label("id"),
-            func.coalesce(func.sum(case((Review.verdict == "ood", 1), else_=0)), 0).label("ood"),
+            number(Review.verdict == "id", "id"),
+            number(Review.verdict == "ood", "ood"),
             func.count(Score.sha256).label("scored"),
-            func.coalesce(func.sum(case((alarms, 1), else_=0)), 0).label("flagged"),
+            number(alarms, "flagged"),
+            number(alarms & (Review.verdict == "id"), "false_alarms"),
         )
         .select_from(Review)
         .join(last, (last.c.sha256 == Review.sha256) & (last.c.seq == Review.seq))

@@ -114,6 +114,9 @@ class Counts:
     ood: int
     pending: int
     reviewed: int
+    reviewed_ood: int
+    false_alarms: int
+    """Reviewed as id, although the detector flags them."""
     sightings: int
     unreadable: int
     sources: int

@@ -23,7 +23,16 @@ def test_the_same_images_again_change_nothing(catalog: Catalog, source_id: str) 
     assert catalog.add_images(source_id, images, after(days=1)) == 0
     assert list(catalog.iter_images(Query(), all_paths=True)) == before
     assert catalog.counts() == Counts(
-        images=5, id=0, ood=0, pending=5, reviewed=0, sightings=5, unreadable=0, sources=1
+        images=5,
+        id=0,
+        ood=0,
+        pending=5,
+        reviewed=0,
+        reviewed_ood=0,
+        false_alarms=0,
+        sightings=5,
+        unreadable=0,
+        sources=1,
     )
 
 

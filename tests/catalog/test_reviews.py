@@ -105,6 +105,18 @@ def test_judging_after_an_undo_is_taken_back_first(scored: Catalog) -> None:
     assert scored.reviewed() == []
 
 
+def test_what_people_said_against_the_model_is_counted(scored: Catalog) -> None:
+    # Images 0 to 2 are flagged, 3 and 4 are not, 5 has no score.
+    judged = [(0, "id"), (1, "ood"), (3, "id"), (4, "ood"), (5, "id")]
+    scored.reviews.add([(name_of(n), said, None) for n, said in judged], "ann", NOW)
+    counts = scored.counts()
+    assert (counts.reviewed, counts.reviewed_ood, counts.false_alarms) == (5, 2, 1)
+    scored.rates.set(0.01, NOW)
+    assert scored.counts().false_alarms == 1
+    scored.rates.set(0.005, NOW)
+    assert scored.counts().false_alarms == 0
+
+
 def test_undo_leaves_what_others_said(scored: Catalog) -> None:
     scored.reviews.add([(name_of(3), "ood", None)], "ann", NOW)
     scored.reviews.add([(name_of(3), "id", "bag")], "bob", NOW)
