@@ -45,25 +45,16 @@ def percent(share: float) -> str:
     return f"{share:.1%}" if round(share, 3) == share else f"{100 * share:.3g}%"
 
 
-def flags_nothing(workspace: Workspace, rate: float) -> int | None:
-    """How many calibration images the detector has, where they are too few for `rate`.
-
-    The smallest p-value is one over their number and one; a guarded fine-tune reads the images
-    that came later against half of them.
-    """
-    made = {role: workspace.catalog.models.active_since(role) for role in ROLES}
-    classifier, detector = made["classifier"], made["detector"]
-    count = classifier and classifier[0].figures.get("calibration_images")
-    if detector is None or not isinstance(count, int):
-        return None
-    if detector[0].recipe == "guarded":
-        count //= 2
-    return count if 1 / (count + 1) > rate else None
+def too_few_calibrated(workspace: Workspace, rate: float) -> int | None:
+    """How many images the detector is calibrated with, where these can flag nothing at `rate`."""
+    count = fewest_calibration(workspace)
+    return count if count is not None and not alarm_rank(count, rate) else None
 
 
 def fewest_calibration(workspace: Workspace) -> int | None:
     """How many images the detector is calibrated with; of two sets the smaller, which is safe.
 
+    A guarded fine-tune reads the inbox against its canaries and later images against the others.
     None without a detector, or where its manifest cannot be read.
     """
     detector = workspace.catalog.models.active("detector")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from curate.catalog.rows import Counts
-from curate.status import share, share_interval
+from curate.status import share, share_interval, too_few_calibrated
+from curate.workspace import open_workspace
 
 
 def counted(flagged: int, images: int, reviewed_ood: int = 0, false_alarms: int = 0) -> Counts:
@@ -63,3 +67,31 @@ def test_the_interval_by_hand() -> None:
 @pytest.mark.parametrize(("images", "calibration"), [(0, 19), (2, 18), (2, None)])
 def test_there_is_no_interval_where_nothing_is_known(images: int, calibration: int | None) -> None:
     assert share_interval(counted(0, images), calibration, 0.05) is None
+
+
+@pytest.mark.parametrize(
+    ("sides", "rate", "too_few"),
+    [
+        ({"held_out": 9_500, "canary": 500}, 0.001, 500),  # 0.1 % takes 999
+        ({"held_out": 9_500, "canary": 999}, 0.001, None),
+        ({"held_out": 18, "canary": 500}, 0.05, 18),
+        ({"held_out": 19}, 0.05, None),
+        ({"held_out": 0}, 0.5, 0),
+        ({}, 0.001, None),
+    ],
+)
+def test_the_smaller_set_of_calibration_images_decides_what_can_be_flagged(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    sides: dict[str, int],
+    rate: float,
+    too_few: int | None,
+) -> None:
+    with open_workspace(str(tmp_path), create=True) as workspace:
+        monkeypatch.setattr(workspace.catalog.models, "active", lambda role: "made")
+        assert too_few_calibrated(workspace, rate) is None, "its manifest is gone"
+        (workspace.checkpoints / "made").mkdir()
+        calibration = {side: [0.5] * count for side, count in sides.items()}
+        manifest = json.dumps({"calibration": calibration})
+        (workspace.checkpoints / "made" / "checkpoint.json").write_text(manifest)
+        assert too_few_calibrated(workspace, rate) == too_few

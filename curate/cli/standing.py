@@ -23,7 +23,7 @@ from curate.console import safe
 from curate.copies import original_of
 from curate.errors import CheckpointRefused, UsageError
 from curate.export import Exported, Format, records, shown_path, write_manifest
-from curate.status import Active, Status, flags_nothing, percent
+from curate.status import Active, Status, percent, too_few_calibrated
 from curate.workspace import Workspace
 
 
@@ -36,11 +36,11 @@ def rate(workspace: Workspace, as_json: bool) -> None:
         return
     console.show(f"{current:.4g}")
     console.note(f"{percent(current)} of your own classes may be flagged: {counts.ood} ood now")
-    few = flags_nothing(workspace, current)
+    few = too_few_calibrated(workspace, current)
     if few is not None:
         console.warn(
-            f"{few} calibration images are too few for {percent(current)}: nothing can be flagged; "
-            "label more images and train again, or choose a higher rate"
+            f"{few} calibration images are too few for {percent(current)}: what is read against "
+            "them cannot be flagged; label more images and train again, or choose a higher rate"
         )
 
 
