@@ -85,8 +85,6 @@ class GuardedRecipe:
     """Candidates are the images above this quantile of our own classes' frozen scores."""
     compressed: float = 0.5
     """As in pre-training."""
-    averaged: int = 200
-    """Updates that the network is averaged over."""
     reach: float | None = 0.8
     """Part of the largest possible excess, pi ln K, that is aimed at. None leaves the unlabeled
     term out: the control that a gain is measured against."""

@@ -17,7 +17,7 @@ from curate.model.loss import discrepancy, supervised_loss
 from curate.model.network import TwoHeadNetwork
 from curate.model.split import LabeledSplit
 from curate.recipes.pretraining import pretrain
-from curate.recipes.runs import Diverged, Run, Update, run_guarded, run_paper
+from curate.recipes.runs import Diverged, Run, Update, newest_weight, run_guarded, run_paper
 from curate.recipes.steps import step_a, step_b
 
 SIDE, CLASSES = 4, 5
@@ -171,6 +171,21 @@ def test_an_interrupted_run_ends_as_an_undisturbed_one(tmp_path: Path) -> None:
     assert seen[0] == 51
     for one, other in zip(whole.parameters(), resumed.parameters(), strict=True):
         assert torch.equal(one, other)
+
+
+def test_the_weights_of_the_average_by_hand() -> None:
+    found = [newest_weight(updates) for updates in (0, 1, 10, 90, 1_990, 9_990)]
+    assert found == pytest.approx([1, 10 / 11, 1 / 2, 1 / 10, 1 / 200, 1 / 1_000])
+
+
+def test_two_thirds_of_the_average_are_the_last_tenth() -> None:
+    weights: list[float] = []
+    for updates in range(1_000):
+        newest = newest_weight(updates)
+        weights = [weight * (1 - newest) for weight in weights] + [newest]
+    # Each update leaves n / (n + 10) to the others: (900 ... 909) / (1,000 ... 1,009), or 0.35.
+    assert sum(weights[900:]) == pytest.approx(1 - math.perm(909, 10) / math.perm(1_009, 10))
+    assert sum(weights[900:]) == pytest.approx(0.65, abs=0.01)
 
 
 def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def run_guarded(
 ) -> int:
     """Fine-tune on the excess discrepancy among candidates; returns the updates made.
 
-    The network becomes the average of what it was over the last updates (Polyak & Juditsky, 1992):
+    The network becomes the average of what it was, mostly over the last tenth of the updates:
     single ones are noisy where few images are OOD. Stops when the smoothed objective is within a
     tenth of its aim, and after so many passes over the candidates that they would be learned by
     heart. Raises Diverged when the loss is no number.
@@ -109,7 +109,7 @@ def run_guarded(
         )
     ]
     optimizer = _optimizer(network, recipe)
-    average = AveragedModel(network, avg_fn=_averaging(recipe.averaged), use_buffers=True)
+    average = AveragedModel(network, avg_fn=_averaged, use_buffers=True)
     # Without a reach it is 0, below which no loss falls: the run goes on to its bound.
     aim = (recipe.reach or 0.0) * candidates.share * math.log(network.head_1.out_features)
 
@@ -159,13 +159,17 @@ class Batches:
         return rows, pixels.to(self._device)
 
 
-def _averaging(updates: int) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
-    """An average over about so many of the last updates, and over all of them before that."""
+def _averaged(before: Tensor, now: Tensor, number: Tensor | int) -> Tensor:
+    return before + (now - before) * newest_weight(int(number))
 
-    def average(before: Tensor, now: Tensor, number: Tensor | int) -> Tensor:
-        return before + (now - before) * max(1 / updates, 10 / (10 + int(number)))
 
-    return average
+def newest_weight(updates: int) -> float:
+    """What the network of one more update weighs in the average of all, after so many others.
+
+    Two thirds of the average are the last tenth of all updates so far: polynomial-decay averaging
+    with eta = 9 (Shamir & Zhang, 2013).
+    """
+    return 10 / (10 + updates)
 
 
 def _repeat(
