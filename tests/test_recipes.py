@@ -17,7 +17,15 @@ from curate.model.loss import discrepancy, supervised_loss
 from curate.model.network import TwoHeadNetwork
 from curate.model.split import LabeledSplit
 from curate.recipes.pretraining import pretrain
-from curate.recipes.runs import Diverged, Run, Update, newest_weight, run_guarded, run_paper
+from curate.recipes.runs import (
+    Diverged,
+    Run,
+    Update,
+    newest_weight,
+    run_guarded,
+    run_paper,
+    take_in,
+)
 from curate.recipes.steps import step_a, step_b
 
 SIDE, CLASSES = 4, 5
@@ -186,6 +194,24 @@ def test_two_thirds_of_the_average_are_the_last_tenth() -> None:
     # Each update leaves n / (n + 10) to the others: (900 ... 909) / (1,000 ... 1,009), or 0.35.
     assert sum(weights[900:]) == pytest.approx(1 - math.perm(909, 10) / math.perm(1_009, 10))
     assert sum(weights[900:]) == pytest.approx(0.65, abs=0.01)
+
+
+def test_an_average_takes_in_parameters_and_buffers_by_hand() -> None:
+    average, network = nn.BatchNorm1d(1), nn.BatchNorm1d(1)
+    for name, tensor in network.state_dict().items():
+        tensor.fill_({"weight": 3.0, "bias": -1.0, "running_mean": 4.0}.get(name, 10.0))
+    take_in(average, network, 1 / 2)
+    assert [tensor.item() for tensor in average.state_dict().values()] == [2, -0.5, 2, 5.5, 5]
+    take_in(average, network, 1.0)
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(average.state_dict()[name], tensor)
+
+
+def test_averaging_reads_nothing_back_from_the_device() -> None:
+    # On the device "meta" tensors have no values, so that reading one raises.
+    with torch.device("meta"):
+        average, network = tiny_network(), tiny_network()
+    take_in(average, network, newest_weight(5))
 
 
 def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:

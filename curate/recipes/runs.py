@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +11,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
 from curate.config import GuardedRecipe, PaperRecipe
 from curate.errors import CurateError, UsageError
@@ -109,7 +109,7 @@ def run_guarded(
         )
     ]
     optimizer = _optimizer(network, recipe)
-    average = AveragedModel(network, avg_fn=_averaged, use_buffers=True)
+    average = copy.deepcopy(network)
     # Without a reach it is 0, below which no loss falls: the run goes on to its bound.
     aim = (recipe.reach or 0.0) * candidates.share * math.log(network.head_1.out_features)
 
@@ -120,7 +120,7 @@ def run_guarded(
         terms = guarded_step(
             network, optimizer, ours, unusual, theirs, candidates.share, recipe.reach
         )
-        average.update_parameters(network)
+        take_in(average, network, newest_weight(number))
         return terms
 
     def met(number: int, smoothed: float) -> bool:
@@ -130,7 +130,7 @@ def run_guarded(
     most = min(max(wanted, recipe.min_updates), recipe.max_updates)
     bounds = (min(recipe.min_updates, most), most)
     updates = _repeat(nn.ModuleList([network, average]), optimizer, update, bounds, met, run)
-    network.load_state_dict(average.module.state_dict())
+    network.load_state_dict(average.state_dict())
     return updates
 
 
@@ -159,10 +159,6 @@ class Batches:
         return rows, pixels.to(self._device)
 
 
-def _averaged(before: Tensor, now: Tensor, number: Tensor | int) -> Tensor:
-    return before + (now - before) * newest_weight(int(number))
-
-
 def newest_weight(updates: int) -> float:
     """What the network of one more update weighs in the average of all, after so many others.
 
@@ -170,6 +166,17 @@ def newest_weight(updates: int) -> float:
     with eta = 9 (Shamir & Zhang, 2013).
     """
     return 10 / (10 + updates)
+
+
+def take_in(average: nn.Module, network: nn.Module, weight: float) -> None:
+    """Move `average`, parameters and buffers, by `weight` towards `network`, where both lie.
+
+    torch's AveragedModel hands the count of updates over on the device: to make a weight of it
+    would wait for the GPU at each tensor.
+    """
+    new = network.state_dict()
+    for name, old in average.state_dict().items():
+        old.copy_(new[name] if weight == 1 else old + (new[name] - old) * weight)
 
 
 def _repeat(
