@@ -147,7 +147,9 @@ def _stage(inputs: int, outputs: int, blocks: int, stride: int) -> list[nn.Modul
 
 
 def _pooled(maps: Tensor) -> Tensor:
-    pooled: Tensor = functional.relu(maps).mean((2, 3))
+    """Means over the pixels, in float32 at least: under autocast the maps are coarser."""
+    exact = torch.promote_types(maps.dtype, torch.float32)
+    pooled: Tensor = functional.relu(maps).mean((2, 3), dtype=exact)
     return pooled
 
 

@@ -34,12 +34,15 @@ class TwoHeadNetwork(nn.Module):
         self.register_buffer("std", torch.tensor(tuple(std)).view(3, 1, 1))
 
     def features(self, pixels: Tensor) -> Tensor:
-        """Features (B, D) of images (B, 3, S, S): uint8, or float already in [0, 1]."""
+        """Features (B, D), float32 even under autocast, of images (B, 3, S, S).
+
+        They are uint8, or float already in [0, 1].
+        """
         images = pixels.to(self.mean.dtype)
         if pixels.dtype == torch.uint8:
             images = images / 255
         features: Tensor = self.backbone((images - self.mean) / self.std)
-        return features
+        return features.to(self.mean.dtype)
 
     def logits(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of F1 and F2, (B, K) each; never in half precision, which would make ties."""

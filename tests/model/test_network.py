@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from curate.errors import UsageError
+from curate.model.backbones import build_network
 from curate.model.device import autocast, choose_device, memory_format
 from curate.model.inference import features, predict
 from curate.model.network import TwoHeadNetwork
@@ -58,6 +59,23 @@ def test_logits_are_two_linear_heads_on_the_same_features(tiny: TwoHeadNetwork) 
 def test_heads_stay_in_single_precision(tiny: TwoHeadNetwork) -> None:
     found = torch.tensor([[1.0, 2.0, 3.0]], dtype=torch.bfloat16)
     assert tiny.logits(found)[0].dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", ["small-resnet", "densenet-bc-100-12"])
+def test_autocast_does_not_reach_the_pooling(name: str, pixels: Tensor) -> None:
+    torch.manual_seed(0)
+    network = build_network(name, None, 4).eval()
+    images = pixels.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = network.features(images)
+    assert found.dtype == torch.float32
+    assert (found != found.bfloat16()).any(), "rounded before it came here"
+
+
+def test_what_a_backbone_gives_in_half_precision_goes_on_in_single(tiny: TwoHeadNetwork) -> None:
+    tiny.backbone = nn.Sequential(nn.Flatten(), nn.Linear(12, 3))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert tiny.features(torch.ones(2, 3, 2, 2)).dtype == torch.float32
 
 
 def test_normalisation_travels_with_the_weights(tiny: TwoHeadNetwork) -> None:
