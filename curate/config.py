@@ -41,7 +41,7 @@ class TrainConfig:
     weights: str | None = None
     """None (random start), "DEFAULT" (torchvision's) or the path of a safetensors file."""
     image_size: int | None = None
-    """Side of the square the network sees, in pixels; None: 224 with weights, else 32 or 64."""
+    """Side of the square the network sees, in pixels; None: 224 with weights, else 64."""
     epochs: int | None = None
     """None: the backbone's own; the paper's 300 and 200 for its two networks."""
     batch_size: int = 64

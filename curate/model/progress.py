@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from curate import __version__
 from curate.errors import StorageError
 from curate.model.tensorfile import (
     NotTensorsError,
@@ -39,13 +40,13 @@ def save_progress(
 ) -> None:
     """Replace the file at `path` by the state of a training run.
 
-    `facts` are JSON values; `key` names the run that may resume from it (data, options, versions).
-    Raises StorageError when it cannot be written.
+    `facts` are JSON values; `key` names the run that may resume from it (data, options), with the
+    same versions of curate and torch. Raises StorageError when it cannot be written.
     """
     tensors = {_NETWORK + name: tensor for name, tensor in network.state_dict().items()}
     for name, momentum in _momenta(network, optimizer).items():
         tensors[_MOMENTUM + name] = momentum
-    text = json.dumps({"key": key, "facts": facts})
+    text = json.dumps({"key": _versioned(key), "facts": facts})
     sealed = json.dumps({"progress": text, "sha256": _seal(text, tensors)})
     temporary = temporary_beside(path)
     try:
@@ -63,13 +64,13 @@ def load_progress(
 ) -> Facts | None:
     """Put `network` and `optimizer` back where they were and return the facts.
 
-    None, with both untouched, when the file is missing, damaged or of another run.
+    None, with both untouched, when the file is missing, damaged, or of another run or version.
     """
     try:
         content = path.read_bytes()
         tensors = unpack(content)
         progress = _opened(metadata_of(content), tensors)
-        if progress["key"] != key:
+        if progress["key"] != _versioned(key):
             return None
         momenta = _part(tensors, _MOMENTUM)
         parameters = dict(network.named_parameters())
@@ -80,6 +81,10 @@ def load_progress(
     _set_momenta(optimizer, parameters, momenta)
     facts: Facts = progress["facts"]
     return facts
+
+
+def _versioned(key: str) -> str:
+    return f"{key} curate {__version__} torch {torch.__version__}"
 
 
 def _momenta(network: nn.Module, optimizer: torch.optim.SGD) -> dict[str, Tensor]:

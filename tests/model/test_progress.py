@@ -103,6 +103,20 @@ def test_a_missing_file_or_another_run_starts_anew(tmp_path: Path) -> None:
     assert len(optimizer.state) == 0
 
 
+@pytest.mark.parametrize("version", ["curate.model.progress.__version__", "torch.__version__"])
+def test_another_version_starts_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    saved(tmp_path / "p")
+    network, optimizer = fresh(7)
+    before = copied(network)
+    with monkeypatch.context() as patch:
+        patch.setattr(version, "0.0.1")
+        assert load_progress(tmp_path / "p", network, optimizer, "run") is None
+    assert same(copied(network), before)
+    assert load_progress(tmp_path / "p", network, optimizer, "run") == {"step": 3}
+
+
 def test_damaged_files_start_anew(tmp_path: Path) -> None:
     path = tmp_path / "p"
     kept = saved(path)
