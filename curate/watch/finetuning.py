@@ -34,7 +34,7 @@ class Finetuning:
         return code, next(filter(None, map(str.strip, reversed(lines))), "it said nothing")
 
     def stop(self) -> None:
-        """End it; it resumes where it stopped when the next one falls due."""
+        """End it; the next on the same images resumes where it stopped."""
         self._errors.close()
         self._process.terminate()
         try:
