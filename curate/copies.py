@@ -8,13 +8,15 @@ import re
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from itertools import chain
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 
 from curate.images.paths import root_path
 
 MANIFEST = "manifest.csv"
 FOLDER_BYTES = 200
+BLOCK = 1 << 20
 UNCHECKED = "unchecked"
 """Never the name of a copy, for those hold a dash."""
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')
@@ -89,10 +91,13 @@ def _copy_checked(original: Path, target: Path, row: dict[str, object]) -> bool:
 
 
 def _blocks(original: Path, size: object) -> Iterator[bytes]:
-    """The content of a regular file of that size, as far as it can be read: the digest tells."""
+    """The content of a regular file of that size, as far as it can be read: the digest tells.
+
+    Little more than the size: a file may grow for as long as it is read.
+    """
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
     with suppress(OSError), os.fdopen(os.open(original, flags), "rb") as source:
         found = os.fstat(source.fileno())
         if stat.S_ISREG(found.st_mode) and found.st_size == size:
-            while block := source.read(1 << 20):
-                yield block
+            blocks = iter(partial(source.read, BLOCK), b"")
+            yield from islice(blocks, 1 + found.st_size // BLOCK)

@@ -1,4 +1,4 @@
-"""One small network and one PostgreSQL, made once for every test that needs them."""
+"""What many tests need: a small network, a decoder and a PostgreSQL, each made once."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from curate.config import DecodeConfig
+from curate.images.decode import Decoder
+from curate.workspace import Workspace, open_workspace
 
 from .postgresql import empty_database, running_server
 from .program import SHAPES, draw, run
@@ -28,6 +32,20 @@ def trained(trained_once: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "project"
     shutil.copytree(trained_once, folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def decoder() -> Iterator[Decoder]:
+    """One worker for whatever is to be decoded."""
+    with Decoder(DecodeConfig(workers=1)) as made:
+        yield made
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    """An empty catalog in `store/`."""
+    with open_workspace(str(tmp_path / "store"), create=True) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from curate.catalog.query import Query
-from curate.config import DecodeConfig
-from curate.copies import copy
+from curate.copies import BLOCK, copy
 from curate.export import export
 from curate.images.decode import Decoder
 from curate.ingest import ingest
-from curate.workspace import Workspace, open_workspace
+from curate.workspace import Workspace
 
 from .program import draw
-
-
-@pytest.fixture(scope="module")
-def decoder() -> Iterator[Decoder]:
-    with Decoder(DecodeConfig(workers=1)) as opened:
-        yield opened
-
-
-@pytest.fixture
-def workspace(tmp_path: Path) -> Iterator[Workspace]:
-    with open_workspace(str(tmp_path / "store"), create=True) as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -80,6 +69,18 @@ def test_an_original_that_the_disk_does_not_give_is_not_copied(tmp_path: Path) -
     row = {"path": "/proc/self/mem", "bytes": 0, "sha256": "0" * 64, "tag": "ood", "label": None}
     assert not copy(row, tmp_path)
     assert [path.name for path in tmp_path.rglob("*")] == ["_ood"]
+
+
+def test_a_file_that_grows_is_read_no_further(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grown, real = tmp_path / "grown.png", os.fstat
+    grown.write_bytes(bytes(5 * BLOCK))
+    monkeypatch.setattr(
+        os, "fstat", lambda file: os.stat_result((*real(file)[:6], 10, *real(file)[7:]))
+    )
+    row = {"path": str(grown), "bytes": 10, "sha256": sha256(bytes(5 * BLOCK)).hexdigest()}
+    assert not copy(row | {"tag": "ood", "label": None}, tmp_path)
 
 
 def test_a_full_disk_still_ends_the_export(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ import pytest
 import torch
 
 from curate.config import (
-    DecodeConfig,
     EvaluateConfig,
     FinetuneConfig,
     PaperRecipe,
@@ -32,12 +31,6 @@ from .program import SHAPES, draw
 
 CONFIG = EvaluateConfig(resamples=20, surprising=3, device="cpu")
 QUICK = FinetuneConfig(recipe=PaperRecipe(epochs=1, margin=0.9), device="cpu")
-
-
-@pytest.fixture(scope="module")
-def decoder() -> Iterator[Decoder]:
-    with Decoder(DecodeConfig(workers=1)) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -4,31 +4,17 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from curate.config import DecodeConfig
 from curate.images.decode import Decoder
 from curate.ingest import ingest
 from curate.tagging import tag
-from curate.workspace import Workspace, open_workspace
+from curate.workspace import Workspace
 
 from .program import picture, shut
-
-
-@pytest.fixture
-def workspace(tmp_path: Path) -> Iterator[Workspace]:
-    with open_workspace(str(tmp_path / "store" / "catalog.db"), create=True) as opened:
-        yield opened
-
-
-@pytest.fixture
-def decoder() -> Iterator[Decoder]:
-    with Decoder(DecodeConfig(workers=1)) as made:
-        yield made
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from curate.model.candidates import Candidates
 from curate.model.loss import discrepancy, supervised_loss
 from curate.model.network import TwoHeadNetwork
 from curate.model.split import LabeledSplit
-from curate.recipes.pretraining import pretrain
+from curate.recipes.pretraining import pretrain, train_one_epoch
 from curate.recipes.runs import (
     Diverged,
     Run,
@@ -269,3 +269,15 @@ def test_the_same_seed_gives_the_losses_that_it_always_gave(tmp_path: Path) -> N
     guarded = GuardedRecipe(min_updates=3, max_updates=3, batch_size=8, compressed=0.0)
     assert losses(tmp_path / "paper", paper) == pytest.approx(PAPER_LOSSES, abs=2e-5)
     assert losses(tmp_path / "guarded", guarded) == pytest.approx(GUARDED_LOSSES, abs=2e-5)
+
+
+def test_images_are_encoded_anew_in_both_trainings(tmp_path: Path) -> None:
+    guarded = GuardedRecipe(min_updates=3, max_updates=3, batch_size=8)
+    plain = losses(tmp_path / "plain", replace(guarded, compressed=0.0))
+    assert losses(tmp_path / "encoded", guarded) != pytest.approx(plain, abs=1e-3)
+    found = [
+        train_one_epoch(network, split, sgd(network), config, 0, torch.device("cpu"))
+        for config in (TrainConfig(epochs=1), TrainConfig(epochs=1, compressed=0.0))
+        for network, split in ((tiny_network(), a_run(tmp_path).labeled),)
+    ]
+    assert found[0] != pytest.approx(found[1], abs=1e-3)

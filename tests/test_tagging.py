@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -13,15 +12,9 @@ import pytest
 from curate.errors import UsageError
 from curate.images.paths import encode, root_uri
 from curate.tagging import tag, undo
-from curate.workspace import Workspace, open_workspace
+from curate.workspace import Workspace
 
 from .catalog.cases import NOW, after, image, name_of
-
-
-@pytest.fixture
-def workspace(tmp_path: Path) -> Iterator[Workspace]:
-    with open_workspace(str(tmp_path / "store"), create=True) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -58,7 +58,8 @@ def _once(service: Watch) -> Watched:
     service.turn(now)
     # The last turn is one after `end`: a machine that stalls must not make it leave quiet files.
     while service.waiting and now < end:
-        time.sleep(min(service.pause(now), 0.5))
+        service.lease.renew()
+        time.sleep(service.pause(now))
         now = time.monotonic()
         service.turn(now)
     service.total.left = service.waiting

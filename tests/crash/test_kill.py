@@ -23,15 +23,20 @@ from ..program import SHAPES, draw, run, start, status
 INGEST = ("ingest", "inbox")
 WATCH = ("watch", "inbox", "--once")
 TRAIN = ("train", "labeled", "--epochs", 12, "--image-size", 32)
+COMMITTED = (
+    ("previews.db", "SELECT count(*) FROM previews"),
+    ("catalog.db", "SELECT count(*) FROM image"),
+    ("catalog.db", "SELECT count(*) FROM score"),
+)
 FINETUNE = ("finetune", "--updates", 60, "--force", "--json")
 
 
 def committed(folder: Path) -> tuple[int, ...]:
     """How many previews, images and scores are stored for good."""
     counts = []
-    for file, table in (("previews", "previews"), ("catalog", "image"), ("catalog", "score")):
-        with closing(sqlite3.connect(folder / ".curate" / f"{file}.db", timeout=30)) as database:
-            counts += database.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608
+    for file, query in COMMITTED:
+        with closing(sqlite3.connect(folder / ".curate" / file, timeout=30)) as database:
+            counts += database.execute(query).fetchone()
     return tuple(counts)
 
 

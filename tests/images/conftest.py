@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from curate.config import DecodeConfig
-from curate.images.decode import Decoder
-
 from .files import png
-
-
-@pytest.fixture(scope="module")
-def decoder() -> Iterator[Decoder]:
-    with Decoder(DecodeConfig(workers=1)) as made:
-        yield made
 
 
 @pytest.fixture

@@ -8,19 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from curate.config import DecodeConfig
 from curate.errors import PicturesError
 from curate.images.decode import Decoder
 from curate.images.pictures import Pictures, class_indices, read_pictures
 from curate.images.previews import Previews
 
 from ..program import draw
-
-
-@pytest.fixture(scope="module")
-def decoder() -> Iterator[Decoder]:
-    with Decoder(DecodeConfig(workers=1)) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -8,17 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from curate.config import DecodeConfig
 from curate.images.decode import Decoder
 from curate.workspace import open_workspace
 
 from .inbox import Inbox
-
-
-@pytest.fixture(scope="module")
-def decoder() -> Iterator[Decoder]:
-    with Decoder(DecodeConfig(workers=1)) as made:
-        yield made
 
 
 @pytest.fixture

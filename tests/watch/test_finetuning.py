@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -23,7 +22,7 @@ from curate.watch.events import Event, FinetuneEnded, FinetuneImpossible, Finetu
 from curate.watch.service import RETRY_SECONDS, Watch
 from curate.workspace import Workspace, hold, open_workspace
 
-from ..program import draw
+from ..program import draw, wait_until
 
 FAILS = [sys.executable, "-c", "import sys; sys.exit('a line\\nerror: no such device\\n')"]
 RUNS = """
@@ -56,11 +55,13 @@ class Due:
 
     def ended(self, now: float) -> Event:
         """Turn at the moment `now` until a fine-tune has ended, however it did."""
-        while True:
+
+        def over() -> bool:
             self.service.turn(now)
-            if isinstance(self.events[-1], FinetuneEnded | FinetuneImpossible):
-                return self.events[-1]
-            time.sleep(0.01)
+            return isinstance(self.events[-1], FinetuneEnded | FinetuneImpossible)
+
+        wait_until(over)
+        return self.events[-1]
 
     def started(self) -> int:
         """How many fine-tunes were started."""

@@ -31,28 +31,21 @@ from ..program import picture, wait_until
 from .inbox import Inbox
 
 
-class NoInstance:
-    def __init__(self) -> None:
-        raise OSError(errno.EMFILE, "Too many open files")
-
-
-class NoWatch(Observer):  # type: ignore[misc, valid-type]
-    def start(self) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-
 class Enough(Exception):
     """Ends a watch."""
 
 
-@pytest.mark.parametrize("exhausted", [NoInstance, NoWatch])
+@pytest.mark.parametrize(("step", "code"), [("__init__", errno.EMFILE), ("start", errno.ENOSPC)])
 def test_without_watches_the_inbox_is_polled(
-    inbox: Inbox, monkeypatch: pytest.MonkeyPatch, exhausted: type
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch, step: str, code: int
 ) -> None:
+    def exhausted(observer: object) -> None:
+        raise OSError(code, os.strerror(code))
+
     def end(event: Event) -> None:
         raise Enough
 
-    monkeypatch.setattr("curate.watch.hints.Observer", exhausted)
+    monkeypatch.setattr(Observer, step, exhausted)
     picture("disc", 1).save(inbox.root / "a.png")
     decoder, scorer = inbox.service.source.decoder, inbox.service.scorer
     with pytest.raises(Enough):
