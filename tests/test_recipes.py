@@ -207,6 +207,22 @@ def test_an_average_takes_in_parameters_and_buffers_by_hand() -> None:
         assert torch.equal(average.state_dict()[name], tensor)
 
 
+def test_a_guarded_run_ends_in_its_average(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[tuple[nn.Module, float]] = []
+
+    def watched(average: nn.Module, network: nn.Module, weight: float) -> None:
+        take_in(average, network, weight)
+        taken.append((average, weight))
+
+    monkeypatch.setattr("curate.recipes.runs.take_in", watched)
+    network = tiny_network()
+    recipe = GuardedRecipe(min_updates=3, max_updates=3, batch_size=8)
+    run_guarded(network, recipe, candidates(), a_run(tmp_path))
+    assert [weight for _, weight in taken] == pytest.approx([1, 10 / 11, 10 / 12])
+    for name, tensor in taken[-1][0].state_dict().items():
+        assert torch.equal(network.state_dict()[name], tensor)
+
+
 def test_averaging_reads_nothing_back_from_the_device() -> None:
     # On the device "meta" tensors have no values, so that reading one raises.
     with torch.device("meta"):

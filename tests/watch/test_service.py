@@ -8,12 +8,14 @@ import os
 import socket
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from curate.config import WatchConfig
 from curate.watch import watch
 from curate.watch.events import Arrived, FinetuneStarted, InboxGone, Reading
+from curate.workspace import Lease
 
 from ..program import picture, shut
 from .inbox import SCAN, Inbox
@@ -183,3 +185,29 @@ def test_a_fine_tune_that_was_stopped_falls_due_once_at_each_start(
     runs.finish(came, "rejected", "no better", {}, 1, None, datetime.now(UTC))
     inbox.start(finetune_images=1).turn(10.0)
     assert inbox.events.count(FinetuneStarted(1)) == 2
+
+
+@pytest.mark.parametrize("stall", [0.0, 1e6])
+def test_once_waits_for_files_to_settle_under_its_lease(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch, stall: float
+) -> None:
+    """On a clock that goes on by `stall` whenever it is looked at."""
+    clock, waits, renewals = [0.0], list[float](), list[int]()
+
+    def monotonic() -> float:
+        clock[0] += stall
+        return clock[0] - stall
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        assert len(renewals) >= len(waits)
+        clock[0] += seconds
+
+    monkeypatch.setattr("curate.watch.time", SimpleNamespace(monotonic=monotonic, sleep=sleep))
+    monkeypatch.setattr(Lease, "renew", lambda lease: renewals.append(1))
+    picture("disc", 1).save(inbox.root / "a.png")
+    config = WatchConfig(once=True, settle_seconds=100, scan_seconds=SCAN)
+    source, scorer = inbox.service.source, inbox.service.scorer
+    watched = watch(inbox.workspace, inbox.root, scorer, source.decoder, config)
+    assert (watched.ingested.images, watched.left) == (1, 0)
+    assert waits == [60, 40] if stall == 0 else waits == [60]
