@@ -28,7 +28,7 @@ from curate.model.device import choose_device
 from curate.model.evaluation import UNKNOWN, Figures, Group, Truth, evaluate_groups
 from curate.model.inference import predict
 from curate.model.network import TwoHeadNetwork
-from curate.model.scores import Scores, joined
+from curate.model.scores import Reference, Scores, joined
 from curate.rehearsal import Rehearsed, rehearse
 from curate.workspace import Workspace
 
@@ -37,7 +37,7 @@ PREVIEWS = "evaluated.db"
 Tell = Callable[[str, int, int], None]
 Kind = Literal["id", "ood"]
 Role = Literal["frozen", "fine-tuned"]
-_Loaded = tuple[Checkpoint, TwoHeadNetwork, torch.Tensor]
+_Loaded = tuple[Checkpoint, TwoHeadNetwork, Reference]
 KINDS: tuple[Kind, Kind] = ("id", "ood")
 
 
@@ -264,12 +264,12 @@ def _side(read: Pictures, in_both: Collection[str], labeled: Collection[str]) ->
 
 
 def _scores(bench: _Bench, loaded: _Loaded, kind: Kind, hashes: Sequence[str]) -> Scores:
-    made, network, bank = loaded
+    made, network, reference = loaded
     device = choose_device(bench.config.device)
     parts = []
     for start in range(0, len(hashes), CHUNK):
         pixels = load_pixels(bench.previews, hashes[start : start + CHUNK], made.image_size)
-        parts.append(predict(network, pixels, device, bank=bank))
+        parts.append(predict(network, pixels, device, reference=reference))
         bench.tell(f"scoring {kind}", min(start + CHUNK, len(hashes)), len(hashes))
     return joined(parts)
 

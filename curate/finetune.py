@@ -140,7 +140,7 @@ def gather(
     The calibration images, in the order of their hashes, are dealt to the canaries and to those
     that stay out. `on_batch` goes into the materials, and is called before each of them is read.
     """
-    made, network, bank = checkpoints.load(workspace.checkpoints / parent)
+    made, network, reference = checkpoints.load(workspace.checkpoints / parent)
     device = choose_device(config.device)
 
     def split(name: str) -> LabeledSplit:
@@ -155,7 +155,7 @@ def gather(
     canaries = canary_count(len(calibration), len(hashes), rate)
     materials = Materials(
         network=network.to(device).to(memory_format=memory_format(device)),
-        bank=bank,
+        reference=reference,
         train=split("train"),
         validation=split("validation"),
         canaries=calibration.part(slice(canaries)),
@@ -212,4 +212,4 @@ def _keep(
         pool=frozenset(gathered.hashes) if guarded else frozenset(),
         figures={**figures, "seed": config.seed},
     )
-    return keep_checkpoint(workspace, tuned.network, tuned.bank, draft)
+    return keep_checkpoint(workspace, tuned.network, tuned.reference, draft)

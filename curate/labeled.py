@@ -11,6 +11,7 @@ from curate.images.transforms import load_pixels
 from curate.model import checkpoint as checkpoints
 from curate.model.checkpoint import Draft
 from curate.model.network import TwoHeadNetwork
+from curate.model.scores import Reference
 from curate.model.split import LabeledSplit
 from curate.workspace import Workspace
 
@@ -33,11 +34,11 @@ def load_split(
 
 
 def keep_checkpoint(
-    workspace: Workspace, network: TwoHeadNetwork, bank: torch.Tensor, draft: Draft
+    workspace: Workspace, network: TwoHeadNetwork, reference: Reference, draft: Draft
 ) -> checkpoints.Checkpoint:
     """Write a checkpoint to disk, then its row to the catalog; the same one twice is one."""
     now = datetime.now(UTC)
-    made = checkpoints.save(workspace.checkpoints, network, bank, draft, now)
+    made = checkpoints.save(workspace.checkpoints, network, reference, draft, now)
     workspace.catalog.models.add_checkpoint(
         CheckpointRow(
             checkpoint_id=made.id,

@@ -19,7 +19,7 @@ from curate.model.calibration import p_values
 from curate.model.checkpoint import Checkpoint
 from curate.model.inference import predict
 from curate.model.network import TwoHeadNetwork
-from curate.model.scores import Scores
+from curate.model.scores import Reference, Scores
 from curate.workspace import Workspace
 
 ROLES = ("classifier", "detector")
@@ -32,7 +32,7 @@ class Scorer:
     def __init__(self, workspace: Workspace, device: torch.device) -> None:
         self._workspace = workspace
         self._device = device
-        self._loaded: dict[str, tuple[Checkpoint, TwoHeadNetwork, torch.Tensor]] = {}
+        self._loaded: dict[str, tuple[Checkpoint, TwoHeadNetwork, Reference]] = {}
 
     def score_active(self, on_images: Callable[[int], None] = lambda _: None) -> int:
         """Score what is pending for the active checkpoints; returns how many scores were made."""
@@ -87,11 +87,11 @@ class Scorer:
         return row
 
     def _rows(self, checkpoint_id: str, hashes: Sequence[str]) -> list[NewScore]:
-        made, network, bank = self._load(checkpoint_id)
+        made, network, reference = self._load(checkpoint_id)
         pixels = load_pixels(self._workspace.previews, hashes, made.image_size)
-        return score_rows(made, hashes, predict(network, pixels, self._device, bank=bank))
+        return score_rows(made, hashes, predict(network, pixels, self._device, reference=reference))
 
-    def _load(self, checkpoint_id: str) -> tuple[Checkpoint, TwoHeadNetwork, torch.Tensor]:
+    def _load(self, checkpoint_id: str) -> tuple[Checkpoint, TwoHeadNetwork, Reference]:
         if checkpoint_id not in self._loaded:
             self._loaded[checkpoint_id] = checkpoints.load(
                 self._workspace.checkpoints / checkpoint_id

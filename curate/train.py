@@ -20,7 +20,7 @@ from curate.model.checkpoint import Checkpoint, Draft
 from curate.model.device import choose_device, memory_format
 from curate.model.inference import predict
 from curate.model.network import TwoHeadNetwork
-from curate.model.scores import Scores, combined, standard_of
+from curate.model.scores import Reference, Scores, combined, standard_of
 from curate.model.split import LabeledSplit, accuracy, feature_bank
 from curate.recipes.pretraining import Epoch, pretrain
 from curate.score import ROLES, Scorer
@@ -87,9 +87,9 @@ def learn(
     network.to(device).to(memory_format=memory_format(device))
     progress = _progress_file(workspace, snapshot, config)
     pretrain(network, splits["train"], splits["validation"], config, progress, on_epoch)
-    bank = feature_bank(network, splits["train"], device, config.seed)
-    draft = _draft(network, bank, splits, labeled.classes, snapshot, config, device)
-    made = keep_checkpoint(workspace, network, bank, draft)
+    reference = Reference(feature_bank(network, splits["train"], device, config.seed))
+    draft = _draft(network, reference, splits, labeled.classes, snapshot, config, device)
+    made = keep_checkpoint(workspace, network, reference, draft)
     progress.unlink(missing_ok=True)
     return made
 
@@ -107,7 +107,7 @@ def _progress_file(workspace: Workspace, snapshot: str, config: TrainConfig) -> 
 
 def _draft(
     network: TwoHeadNetwork,
-    bank: torch.Tensor,
+    reference: Reference,
     splits: dict[str, LabeledSplit],
     classes: tuple[str, ...],
     snapshot: str,
@@ -115,7 +115,7 @@ def _draft(
     device: torch.device,
 ) -> Draft:
     def scores(split: str) -> Scores:
-        return predict(network, splits[split].pixels, device, bank=bank)
+        return predict(network, splits[split].pixels, device, reference=reference)
 
     standard = standard_of(scores("validation"))
     calibration = combined(scores("calibration"), standard)

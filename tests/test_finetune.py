@@ -95,6 +95,7 @@ def test_the_paper_recipe_keeps_its_last_step_and_the_classifier_its_place(
     result = finetune(workspace, FinetuneConfig(recipe=recipe))
     assert result.outcome == "promoted"
     assert detector(workspace) == result.checkpoint_id != before
+    assert read_manifest(workspace.checkpoints / str(result.checkpoint_id)).standard == {}
     assert workspace.catalog.models.active("classifier") == before
     assert workspace.catalog.counts().pending == 0
 
@@ -166,8 +167,9 @@ def test_the_guarded_recipe_reads_its_pool_against_canaries(workspace: Workspace
     assert held_out + canaries == len(parent.calibration["held_out"])
     assert canaries == held_out or canaries == held_out - 1
     assert made.pool == frozenset(workspace.catalog.unlabeled())
-    assert set(made.standard) == {"discrepancy", "energy", "knn"}
-    assert made.standard != parent.standard
+    assert set(parent.standard) == {"discrepancy", "energy", "knn"}
+    assert set(made.standard) == {*parent.standard, "discriminant"}
+    assert made.standard["energy"] != parent.standard["energy"]
 
 
 PAPER = FinetuneConfig(recipe=PaperRecipe(epochs=2, margin=0.9))
@@ -237,10 +239,12 @@ def test_the_lease_is_renewed_between_all_that_may_take_long(
     monkeypatch.setattr("curate.workspace.Lease.renew", lambda _: seen.append("renew"))
     for name in ("load_split", "load_pixels"):
         note(f"curate.finetune.{name}")
-    for name in ("predict", "feature_bank", "accuracy"):
+    for name in ("predict", "descriptions", "feature_bank", "accuracy"):
         note(f"curate.recipes.attempt.{name}")
     assert finetune(workspace, FinetuneConfig(recipe=QUICK, force=True)).outcome == "promoted"
-    assert Counter(seen) > Counter(load_split=3, load_pixels=1, predict=9, feature_bank=1)
+    assert Counter(seen) > Counter(
+        load_split=3, load_pixels=1, predict=9, descriptions=3, feature_bank=1
+    )
     assert [pair for pair in pairwise(seen) if "renew" not in pair] == []
 
 

@@ -49,6 +49,7 @@ def truth(shift: float, count: int, in_inbox: int = 0, standard: Standard = ALON
         msp=scores / 3,
         energy=-scores,
         knn=scores,
+        discriminant=torch.full((count,), torch.nan),
         label=torch.zeros(count, dtype=torch.int64),
         confidence=torch.ones(count),
     )

@@ -83,12 +83,14 @@ def augment(
     A share `compressed` of the images is then encoded as JPEG and decoded, so that no network
     learns to tell uploads by their compression. (B, C, S, S) uint8 -> the same, on the CPU.
     """
-    return _compress(_crop_and_flip(pixels, generator), generator, compressed)
+    return compress(_crop_and_flip(pixels, generator), generator, compressed)
 
 
-def _compress(pixels: torch.Tensor, generator: torch.Generator, share: float) -> torch.Tensor:
+def compress(pixels: torch.Tensor, generator: torch.Generator, share: float) -> torch.Tensor:
+    """Images (B, 3, S, S) of uint8, a random `share` of them encoded as JPEG and decoded again."""
     if share == 0:
         return pixels
+    pixels = pixels.clone()
     chosen = torch.rand(len(pixels), generator=generator) < share
     qualities = torch.randint(*JPEG_QUALITIES, (len(pixels),), generator=generator)
     for row in chosen.nonzero()[:, 0].tolist():

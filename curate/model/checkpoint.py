@@ -1,6 +1,6 @@
 """Trained networks on disk: a directory named by the SHA-256 of its weights, refused if altered.
 
-`<id>/model.safetensors` holds network and feature bank and, in its metadata, the SHA-256 of
+`<id>/model.safetensors` holds network and reference and, in its metadata, the SHA-256 of
 `<id>/checkpoint.json`; so the id covers both files.
 """
 
@@ -21,8 +21,9 @@ from torch import Tensor
 
 from curate.errors import CheckpointRefused, StorageError, UsageError
 from curate.model.backbones import build_network
+from curate.model.discriminant import describe
 from curate.model.network import TwoHeadNetwork
-from curate.model.scores import COMBINED, Scores, Standard, tag_score
+from curate.model.scores import COMBINED, LEARNED, Reference, Scores, Standard, tag_score
 from curate.model.tensorfile import (
     NotTensorsError,
     header_bytes,
@@ -79,14 +80,20 @@ class Checkpoint(Draft):
 
 
 def save(
-    folder: Path, network: TwoHeadNetwork, bank: Tensor, draft: Draft, created: datetime
+    folder: Path,
+    network: TwoHeadNetwork,
+    reference: Reference,
+    draft: Draft,
+    created: datetime,
 ) -> Checkpoint:
     """Write `<folder>/<id>/` whole or not at all; the same content again is fine.
 
-    `bank` (M, D) holds features of training images. Raises StorageError when it cannot be written.
+    Raises StorageError when it cannot be written.
     """
     manifest = _manifest(draft, created)
-    tensors = {**network.state_dict(), BANK: bank.float()}
+    tensors = {**network.state_dict(), BANK: reference.bank.float()}
+    if reference.discriminant is not None:
+        tensors[LEARNED] = reference.discriminant.float()
     weights = pack(tensors, {MANIFEST: _digest(manifest)})
     made = _read(manifest, _digest(weights))
     try:
@@ -96,8 +103,8 @@ def save(
     return made
 
 
-def load(path: Path) -> tuple[Checkpoint, TwoHeadNetwork, Tensor]:
-    """The checkpoint in the directory `path`: manifest, network (evaluation mode, CPU) and bank.
+def load(path: Path) -> tuple[Checkpoint, TwoHeadNetwork, Reference]:
+    """The checkpoint in the directory `path`: manifest, network (evaluation mode, CPU), reference.
 
     Everything is verified before it is used; raises CheckpointRefused with the reason.
     """
@@ -107,14 +114,24 @@ def load(path: Path) -> tuple[Checkpoint, TwoHeadNetwork, Tensor]:
     made = _verified(path, weights, manifest)
     try:
         tensors = unpack(weights)
-        bank = tensors.pop(BANK, torch.empty(0))
-        network = build_network(made.backbone, None, len(made.classes), made.image_size)
-        features = network.head_1.in_features
-        require_same({BANK: torch.empty((*bank.shape[:1], features))}, {BANK: bank})
+        held = {name: tensors.pop(name) for name in (BANK, LEARNED) if name in tensors}
+        network = build_network(made.backbone, None, len(made.classes), made.image_size).eval()
+        _require_fit(network, made, held)
         take_state(network, tensors)
     except (NotTensorsError, UsageError) as error:
         raise CheckpointRefused(path, str(error)) from error
-    return made, network.eval(), bank
+    return made, network, Reference(held[BANK], held.get(LEARNED))
+
+
+def _require_fit(network: TwoHeadNetwork, made: Checkpoint, held: Mapping[str, Tensor]) -> None:
+    """Raise NotTensorsError unless the reference is what such a network and standard go with."""
+    rows = held.get(BANK, torch.empty(0)).shape[:1]
+    expected = {BANK: torch.empty((*rows, network.head_1.in_features))}
+    if LEARNED in made.standard:
+        with torch.inference_mode():
+            _, description = describe(network, torch.zeros(1, 3, made.image_size, made.image_size))
+        expected[LEARNED] = description[0]
+    require_same(expected, held)
 
 
 def read_manifest(path: Path) -> Checkpoint:
@@ -164,7 +181,7 @@ def _read(manifest: bytes, identity: str) -> Checkpoint:
 
 def _standard(found: dict[str, list[float]]) -> Standard:
     """Refuse what `combined` could not compute with: a manifest may come from a stranger."""
-    if found and set(found) != set(COMBINED):
+    if found and found.keys() - {LEARNED} != set(COMBINED):
         raise ValueError(f"a standard of {', '.join(sorted(found))}")
     standard = {name: (float(mean), float(deviation)) for name, (mean, deviation) in found.items()}
     if not all(math.isfinite(mean) and 0 < dev < math.inf for mean, dev in standard.values()):

@@ -13,8 +13,16 @@ import torch
 from torch import Tensor
 
 from curate.model.device import autocast, memory_format
+from curate.model.discriminant import describe
 from curate.model.network import TwoHeadNetwork
-from curate.model.scores import Scores, in_chunks, joined, knn_distance, score_logits
+from curate.model.scores import (
+    Reference,
+    Scores,
+    in_chunks,
+    joined,
+    knn_distance,
+    score_logits,
+)
 
 BATCH = 256
 Pixels = Tensor | Iterable[Tensor]
@@ -26,23 +34,31 @@ def predict(
     pixels: Pixels,
     device: torch.device,
     batch_size: int = BATCH,
-    bank: Tensor | None = None,
+    reference: Reference | None = None,
 ) -> Scores:
     """Scores of images (N, 3, S, S), or of an iterable of such batches.
 
-    `bank` (M, D) holds the features that nearest neighbours are sought in; without it `knn` is NaN.
+    Without a `reference` `knn` is NaN, and without a discriminant in it, so is `discriminant`.
     The network moves to `device` and comes back in the mode it was in.
     """
-    rows = None if bank is None else bank.to(device)
+    held = None if reference is None else reference.to(device)
+    return joined(
+        _forward(network, pixels, device, batch_size, lambda batch: _score(network, batch, held))
+    )
 
-    def score(batch: Tensor) -> Scores:
-        with autocast(device):
+
+def _score(network: TwoHeadNetwork, batch: Tensor, held: Reference | None) -> Scores:
+    if held is None:
+        with autocast(batch.device):
+            return score_logits(*network(batch))
+    if held.discriminant is None:
+        with autocast(batch.device):
             found = network.features(batch)
-        return score_logits(
-            *network.logits(found), None if rows is None else knn_distance(found, rows)
-        )
-
-    return joined(_forward(network, pixels, device, batch_size, score))
+        return score_logits(*network.logits(found), knn_distance(found, held.bank))
+    with autocast(batch.device):
+        found, description = describe(network, batch)
+    knn, along = knn_distance(found, held.bank), description @ held.discriminant
+    return score_logits(*network.logits(found), knn, along)
 
 
 def features(
@@ -53,6 +69,18 @@ def features(
     def extract(batch: Tensor) -> Tensor:
         with autocast(device):
             return network.features(batch).float().cpu()
+
+    return torch.cat(_forward(network, pixels, device, batch_size, extract))
+
+
+def descriptions(
+    network: TwoHeadNetwork, pixels: Pixels, device: torch.device, batch_size: int = BATCH
+) -> Tensor:
+    """Descriptions (N, P), float32 on the CPU, of images as in `predict`."""
+
+    def extract(batch: Tensor) -> Tensor:
+        with autocast(device):
+            return describe(network, batch)[1].cpu()
 
     return torch.cat(_forward(network, pixels, device, batch_size, extract))
 

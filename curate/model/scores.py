@@ -15,8 +15,25 @@ Standard = Mapping[str, tuple[float, float]]
 NEIGHBOURS = 10
 COMBINED = ("discrepancy", "energy", "knn")
 """Maximum softmax probability is left out: it says what the discrepancy says, less well."""
+LEARNED = "discriminant"
+"""Combined too, where a fine-tune has learned one."""
 _LEAST = 1e-6
 _CHUNK = 4_000_000
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a network holds images against, besides its weights."""
+
+    bank: Tensor
+    """Features (M, D) of training images, among which nearest neighbours are sought."""
+    discriminant: Tensor | None = None
+    """Weights (P,) of descriptions, where a fine-tune has learned them."""
+
+    def to(self, device: torch.device) -> Reference:
+        """The same on `device`."""
+        learned = None if self.discriminant is None else self.discriminant.to(device)
+        return Reference(self.bank.to(device), learned)
 
 
 @dataclass(frozen=True)
@@ -31,6 +48,8 @@ class Scores:
     """-logsumexp of the mean logits."""
     knn: Tensor
     """Distance of the normalised features to their k-th neighbour in the bank; NaN without one."""
+    discriminant: Tensor
+    """How far an image lies towards the inbox's unusual ones; NaN where none was learned."""
     label: Tensor
     """Class of the largest mean softmax."""
     confidence: Tensor
@@ -40,17 +59,23 @@ class Scores:
         return len(self.label)
 
 
-def score_logits(logits_1: Tensor, logits_2: Tensor, knn: Tensor | None = None) -> Scores:
-    """Scores of logits (N, K) each; `knn` (N,) is passed through."""
+def score_logits(
+    logits_1: Tensor,
+    logits_2: Tensor,
+    knn: Tensor | None = None,
+    discriminant: Tensor | None = None,
+) -> Scores:
+    """Scores of logits (N, K) each; `knn` and `discriminant` (N,) are passed through."""
     exact_1, exact_2 = logits_1.float(), logits_2.float()
     p_1, p_2 = exact_1.softmax(1), exact_2.softmax(1)
     confidence, label = ((p_1 + p_2) / 2).max(1)
-    knn = torch.full_like(confidence, torch.nan) if knn is None else knn
+    unknown = torch.full_like(confidence, torch.nan)
     return Scores(
         discrepancy=(p_1 - p_2).abs().sum(1).clamp(max=2).cpu(),
         msp=(1 - confidence).clamp(min=0).cpu(),
         energy=-((exact_1 + exact_2) / 2).logsumexp(1).cpu(),
-        knn=knn.float().cpu(),
+        knn=(unknown if knn is None else knn).float().cpu(),
+        discriminant=(unknown if discriminant is None else discriminant).float().cpu(),
         label=label.cpu(),
         confidence=confidence.clamp(max=1).cpu(),
     )
@@ -58,7 +83,8 @@ def score_logits(logits_1: Tensor, logits_2: Tensor, knn: Tensor | None = None) 
 
 def standard_of(scores: Scores) -> Standard:
     """The standard that `combined` measures against, from scores of ID images with neighbours."""
-    columns = {name: _spread_out(scores, name).double() for name in COMBINED}
+    learned = () if scores.discriminant.isnan().all() else (LEARNED,)
+    columns = {name: _spread_out(scores, name).double() for name in (*COMBINED, *learned)}
     return {
         name: (float(column.mean()), max(float(column.std(correction=0)), _LEAST))
         for name, column in columns.items()
@@ -69,7 +95,7 @@ def combined(scores: Scores, standard: Standard) -> Tensor:
     """Mean over the methods of how many standard deviations each lies above ID images: (N,).
 
     The discrepancy enters by its logarithm, since ID images crowd at zero. No method is the best
-    on every inbox, and any one fails on some; the mean of three fails on none that were measured.
+    on every inbox, and any one fails on some; their mean fails on none that were measured.
     Raises ValueError for scores that were made without a feature bank.
     """
     columns = [

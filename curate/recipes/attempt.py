@@ -6,8 +6,9 @@ The gate before, the run, and the guard after; no label of the inbox is used any
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,12 +17,13 @@ from curate.config import FinetuneConfig, GuardedRecipe
 from curate.model.calibration import smallest_calibration
 from curate.model.candidates import find_candidates
 from curate.model.guard import Evidence, judge
-from curate.model.inference import BATCH, predict
+from curate.model.inference import BATCH, descriptions, predict
 from curate.model.network import TwoHeadNetwork
-from curate.model.scores import Scores, Standard, in_chunks, standard_of, tag_score
+from curate.model.scores import Reference, Scores, Standard, in_chunks, standard_of, tag_score
 from curate.model.share import OodShare, estimate_share
 from curate.model.split import LabeledSplit, accuracy, feature_bank
 from curate.recipes.runs import Diverged, Run, Update, run_guarded, run_paper
+from curate.recipes.standing_out import Pictures, learn_discriminant
 
 FEWEST_CANARIES = 500
 
@@ -32,8 +34,7 @@ class Materials:
 
     network: TwoHeadNetwork
     """The pre-trained one."""
-    bank: torch.Tensor
-    """Features (M, D) of training images."""
+    reference: Reference
     train: LabeledSplit
     validation: LabeledSplit
     canaries: LabeledSplit
@@ -45,12 +46,19 @@ class Materials:
     on_batch: Callable[[], None] = lambda: None
     """Called before whatever may take long, and while it does; here a lease is renewed."""
 
-    def scores(self, network: TwoHeadNetwork, bank: torch.Tensor, pixels: torch.Tensor) -> Scores:
+    def scores(self, network: TwoHeadNetwork, reference: Reference, pixels: torch.Tensor) -> Scores:
         """Scores of images (N, 3, S, S)."""
-        return predict(network, self._told(pixels), self.device, bank=bank)
+        batches = self._told(in_chunks(pixels, BATCH))
+        return predict(network, batches, self.device, reference=reference)
 
-    def _told(self, pixels: torch.Tensor) -> Iterator[torch.Tensor]:
-        for batch in in_chunks(pixels, BATCH):
+    def descriptions(
+        self, network: TwoHeadNetwork, batches: Iterable[torch.Tensor]
+    ) -> torch.Tensor:
+        """Descriptions (N, P) of images that come in batches (B, 3, S, S)."""
+        return descriptions(network, self._told(batches), self.device)
+
+    def _told(self, batches: Iterable[torch.Tensor]) -> Iterator[torch.Tensor]:
+        for batch in batches:
             self.on_batch()
             yield batch
 
@@ -80,10 +88,10 @@ class Opinion:
 
 @dataclass(frozen=True)
 class Tuned:
-    """A network that no guard objected to, with its feature bank (M, D) and its opinion."""
+    """A fine-tuned network, its reference and its opinion."""
 
     network: TwoHeadNetwork
-    bank: torch.Tensor
+    reference: Reference
     opinion: Opinion
 
 
@@ -110,29 +118,31 @@ def attempt(
     """
     if lack := _lacking(materials, config):
         return Attempt(None, lack, skipped=True)
-    frozen = look(materials.network, materials.bank, materials, combine=True)
+    frozen = look(materials.network, materials.reference, materials, combine=True)
     share = estimate_share(frozen.inbox, frozen.calibration)
     figures = {"ood_share": share.share, "ood_share_p_value": share.p_value}
     if no_ood := _gate(share, len(materials.inbox), config):
         return Attempt(None, no_ood, True, figures)
     network = copy.deepcopy(materials.network)
     try:
-        updates = tune(network, materials, frozen, share.share, config, progress, on_update)
+        updates, learned = tune(
+            network, materials, frozen, share.share, config, progress, on_update
+        )
     except Diverged as error:
         return Attempt(None, str(error), False, figures)
-    tuned, objection, found = weigh(network, materials, frozen, config)
+    tuned, objection, found = weigh(network, learned, materials, frozen, config)
     return Attempt(
         None if objection else tuned, objection, False, figures | found | {"updates": updates}
     )
 
 
 def look(
-    network: TwoHeadNetwork, bank: torch.Tensor, materials: Materials, combine: bool
+    network: TwoHeadNetwork, reference: Reference, materials: Materials, combine: bool
 ) -> Opinion:
     """Score the materials; the paper's recipe does not `combine` the discrepancy with others."""
 
     def scores(pixels: torch.Tensor) -> Scores:
-        return materials.scores(network, bank, pixels)
+        return materials.scores(network, reference, pixels)
 
     standard = standard_of(scores(materials.validation.pixels)) if combine else {}
     parts = (materials.inbox, materials.canaries.pixels, materials.held_out.pixels)
@@ -147,14 +157,17 @@ def tune(
     config: FinetuneConfig,
     progress: Path,
     on_update: Callable[[Update], None] = lambda _: None,
-) -> int:
-    """Run the recipe on `network` in place; returns the number of updates."""
+) -> tuple[int, torch.Tensor | None]:
+    """Run the recipe on `network` in place; returns the updates made and the discriminant (P,).
+
+    The paper's recipe has none, nor has a run that leaves the unlabeled images out.
+    """
     torch.manual_seed(config.seed)
     recipe, train = config.recipe, materials.train
     if not isinstance(recipe, GuardedRecipe):
         run = Run(train, materials.inbox, config.seed, progress, on_update)
-        return run_paper(network, recipe, run)
-    labeled = materials.scores(materials.network, materials.bank, train.pixels)
+        return run_paper(network, recipe, run), None
+    labeled = materials.scores(materials.network, materials.reference, train.pixels)
     candidates = find_candidates(
         tag_score(labeled, frozen.standard),
         torch.cat([frozen.inbox, frozen.canaries]),
@@ -164,11 +177,22 @@ def tune(
     )
     pool = torch.cat([materials.inbox, materials.canaries.pixels])
     run = Run(train, pool, config.seed, progress, on_update)
-    return run_guarded(network, recipe, candidates, run)
+    updates = run_guarded(network, recipe, candidates, run)
+    if recipe.reach is None:
+        return updates, None
+    pictures = Pictures(train.pixels, pool, materials.validation.pixels)
+    describe = partial(materials.descriptions, network)
+    return updates, learn_discriminant(
+        describe, pictures, candidates, recipe.compressed, config.seed
+    )
 
 
 def weigh(
-    network: TwoHeadNetwork, materials: Materials, frozen: Opinion, config: FinetuneConfig
+    network: TwoHeadNetwork,
+    learned: torch.Tensor | None,
+    materials: Materials,
+    frozen: Opinion,
+    config: FinetuneConfig,
 ) -> tuple[Tuned, str | None, dict[str, float]]:
     """The tuned network, what speaks against it, and the figures of that.
 
@@ -182,7 +206,8 @@ def weigh(
     guarded = isinstance(config.recipe, GuardedRecipe)
     materials.on_batch()
     bank = feature_bank(network, materials.train, materials.device, config.seed)
-    tuned = look(network, bank, materials, combine=guarded)
+    reference = Reference(bank, learned)
+    tuned = look(network, reference, materials, combine=guarded)
     evidence = Evidence(
         inbox_before=frozen.inbox,
         inbox_after=tuned.inbox,
@@ -196,7 +221,7 @@ def weigh(
     drop = config.recipe.accuracy_drop if isinstance(config.recipe, GuardedRecipe) else 1.0
     verdict = judge(evidence, materials.rate, drop)
     objection = verdict.objection if guarded else None
-    return Tuned(network, bank, tuned), objection, verdict.figures
+    return Tuned(network, reference, tuned), objection, verdict.figures
 
 
 def _lacking(materials: Materials, config: FinetuneConfig) -> str | None:

@@ -18,7 +18,7 @@ from curate.model.device import memory_format
 from curate.model.inference import predict
 from curate.model.loss import discrepancy
 from curate.model.network import TwoHeadNetwork
-from curate.model.scores import in_chunks
+from curate.model.scores import Reference, in_chunks
 from curate.model.split import accuracy, feature_bank
 from curate.recipes.pretraining import pretrain
 from curate.recipes.runs import Run, Update, run_paper
@@ -67,11 +67,15 @@ class Laboratory:
     def _frozen(self, network: TwoHeadNetwork, method: str) -> Detector:
         """Scores of the network before fine-tuning: "frozen" is its discrepancy (Fig. 4)."""
         train, seed = self.bench.train, self.settings.seed
-        bank = feature_bank(network, train, self.device, seed) if method == "knn" else None
+        reference = (
+            Reference(feature_bank(network, train, self.device, seed)) if method == "knn" else None
+        )
         column = "discrepancy" if method == "frozen" else method
 
         def score(pixels: Tensor) -> Tensor:
-            found: Tensor = getattr(predict(network, pixels, self.device, bank=bank), column)
+            found: Tensor = getattr(
+                predict(network, pixels, self.device, reference=reference), column
+            )
             return found
 
         return Detector(score, self._accuracy(network))

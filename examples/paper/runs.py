@@ -18,7 +18,7 @@ from curate.model.device import memory_format
 from curate.model.inference import predict
 from curate.model.metrics import auroc
 from curate.model.network import TwoHeadNetwork
-from curate.model.scores import METHODS, tag_score
+from curate.model.scores import METHODS, Reference, tag_score
 from curate.model.share import estimate_share
 from curate.model.split import accuracy, feature_bank
 from curate.recipes.attempt import (
@@ -82,7 +82,7 @@ class Workbench:
         canaries = canary_count(len(labeled.calibration), len(pixels), self.plan.rate)
         return Materials(
             network=network,
-            bank=feature_bank(network, labeled.train, self.device, setting.seed),
+            reference=Reference(feature_bank(network, labeled.train, self.device, setting.seed)),
             train=labeled.train,
             validation=labeled.validation,
             canaries=labeled.calibration.part(slice(canaries)),
@@ -126,7 +126,7 @@ class Workbench:
         self, kept: Tuned, ours: torch.Tensor, strange: torch.Tensor, calibration: torch.Tensor
     ) -> Row:
         sides = [
-            predict(kept.network, part, self.device, bank=kept.bank)
+            predict(kept.network, part, self.device, reference=kept.reference)
             for part in (ours, strange)
             if len(part)
         ]
@@ -154,8 +154,8 @@ def _outcome(came: Attempt, recipe: str) -> str:
 
 
 def _frozen(materials: Materials) -> Tuned:
-    opinion = look(materials.network, materials.bank, materials, combine=True)
-    return Tuned(materials.network, materials.bank, opinion)
+    opinion = look(materials.network, materials.reference, materials, combine=True)
+    return Tuned(materials.network, materials.reference, opinion)
 
 
 def _flagged(scores: torch.Tensor, calibration: torch.Tensor, rate: float) -> float:
@@ -178,10 +178,10 @@ def _control(materials: Materials, config: FinetuneConfig, progress: Path) -> At
     share = estimate_share(frozen.inbox, frozen.calibration).share
     network = copy.deepcopy(materials.network)
     try:
-        updates = tune(network, materials, frozen, share, config, progress)
+        updates, learned = tune(network, materials, frozen, share, config, progress)
     except Diverged as error:
         return Attempt(None, str(error))
-    tuned, _, figures = weigh(network, materials, frozen, config)
+    tuned, _, figures = weigh(network, learned, materials, frozen, config)
     return Attempt(tuned, None, False, figures | {"updates": updates})
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from curate.model.inference import features, predict
 from curate.model.loss import entropy
 from curate.model.network import TwoHeadNetwork
+from curate.model.scores import Reference
 from curate.model.split import LabeledSplit
 from examples.paper.methods import Laboratory, mean_discrepancy, pretraining, recipe_of
 from examples.paper.protocol import Bench, Case
@@ -50,7 +51,7 @@ def test_knn_is_pytorch_oods_with_ten_neighbours(network: TwoHeadNetwork) -> Non
     bank = features(network, pictures(80, seed=2), CPU)
     oracle = KNN(None, k=10).fit_features(bank, torch.zeros(80, dtype=torch.long))
     expected = oracle.predict_features(features(network, pictures(50), CPU)).float()
-    found = predict(network, pictures(50), CPU, bank=bank).knn
+    found = predict(network, pictures(50), CPU, reference=Reference(bank)).knn
     assert torch.allclose(found, expected, atol=1e-5)
 
 

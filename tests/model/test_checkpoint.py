@@ -25,10 +25,10 @@ from curate.model.backbones import build_backbone
 from curate.model.checkpoint import Checkpoint, Draft, load, read_manifest, save
 from curate.model.inference import predict
 from curate.model.network import TwoHeadNetwork
-from curate.model.scores import combined
+from curate.model.scores import Reference, combined
 
 CREATED = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
-BANK = torch.arange(12.0).view(4, 3)
+REFERENCE = Reference(torch.arange(12.0).view(4, 3))
 DRAFT = Draft(
     kind="finetuned",
     backbone="tiny",
@@ -46,7 +46,7 @@ DRAFT = Draft(
 
 @pytest.fixture
 def made(tmp_path: Path, tiny: TwoHeadNetwork) -> Checkpoint:
-    return save(tmp_path, tiny, BANK, DRAFT, CREATED)
+    return save(tmp_path, tiny, REFERENCE, DRAFT, CREATED)
 
 
 def digest(content: bytes) -> str:
@@ -79,36 +79,70 @@ def written(tmp_path: Path, weights: bytes, manifest: bytes) -> Path:
 def test_what_is_saved_comes_back(
     tmp_path: Path, tiny: TwoHeadNetwork, pixels: Tensor, made: Checkpoint
 ) -> None:
-    again, network, bank = load(tmp_path / made.id)
+    again, network, reference = load(tmp_path / made.id)
     assert again == made == Checkpoint(id=made.id, created=CREATED, **vars(DRAFT))
-    assert torch.equal(bank, BANK)
+    assert torch.equal(reference.bank, REFERENCE.bank)
     assert not network.training
     for name, tensor in tiny.state_dict().items():
         assert torch.equal(network.state_dict()[name], tensor)
     cpu = torch.device("cpu")
-    here, there = predict(tiny, pixels, cpu, bank=BANK), predict(network, pixels, cpu, bank=bank)
-    assert all(torch.equal(asdict(here)[name], asdict(there)[name]) for name in asdict(here))
+    here, there = (
+        predict(tiny, pixels, cpu, reference=REFERENCE),
+        predict(network, pixels, cpu, reference=reference),
+    )
+    for name, found in asdict(here).items():
+        assert torch.equal(found.nan_to_num(-1), asdict(there)[name].nan_to_num(-1))
 
 
 def test_a_checkpoint_tags_as_it_did_before_it_was_saved(
     tmp_path: Path, tiny: TwoHeadNetwork, pixels: Tensor, made: Checkpoint
 ) -> None:
-    found = predict(tiny, pixels, torch.device("cpu"), bank=BANK)
+    found = predict(tiny, pixels, torch.device("cpu"), reference=REFERENCE)
     for read in (read_manifest(tmp_path / made.id), load(tmp_path / made.id)[0]):
         assert read.standard == DRAFT.standard
         assert torch.equal(read.score(found), combined(found, DRAFT.standard))
-    plain = save(tmp_path, tiny, BANK, replace(DRAFT, standard={}), CREATED)
+    plain = save(tmp_path, tiny, REFERENCE, replace(DRAFT, standard={}), CREATED)
     assert plain.id != made.id
     read = read_manifest(tmp_path / plain.id)
     assert read.standard == {}
     assert torch.equal(read.score(found), found.discrepancy)
 
 
+def learned(tmp_path: Path, tiny: TwoHeadNetwork) -> Checkpoint:
+    """A checkpoint with a discriminant; the tiny network's descriptions are its three features."""
+    draft = replace(DRAFT, standard={**DRAFT.standard, "discriminant": (0.5, 2.0)})
+    reference = replace(REFERENCE, discriminant=torch.tensor([1.0, -2.0, 0.5]))
+    return save(tmp_path, tiny, reference, draft, CREATED)
+
+
+def test_a_discriminant_comes_back(tmp_path: Path, tiny: TwoHeadNetwork, pixels: Tensor) -> None:
+    made = learned(tmp_path, tiny)
+    read, network, reference = load(tmp_path / made.id)
+    assert reference.discriminant is not None
+    assert reference.discriminant.tolist() == [1.0, -2.0, 0.5]
+    found = predict(network, pixels, torch.device("cpu"), reference=reference)
+    assert torch.equal(read.score(found), combined(found, made.standard))
+
+
+def test_a_discriminant_that_does_not_fit_is_refused(tmp_path: Path, tiny: TwoHeadNetwork) -> None:
+    made = learned(tmp_path, tiny)
+    changes: dict[str, Callable[[dict[str, Tensor]], object]] = {
+        r"'discriminant' is \(4,\)": lambda t: t.update(discriminant=torch.zeros(4)),
+        "'discriminant' is missing": lambda t: t.pop("discriminant"),
+    }
+    for reason, change in changes.items():
+        with pytest.raises(CheckpointRefused, match=reason):
+            load(forged(tmp_path, made, change_tensors=change))
+    plain = save(tmp_path, tiny, REFERENCE, DRAFT, CREATED)
+    with pytest.raises(CheckpointRefused, match="'discriminant' is one too many"):
+        load(forged(tmp_path, plain, lambda t: t.update(discriminant=torch.zeros(3))))
+
+
 def test_the_id_is_the_hash_of_the_weights_and_covers_the_manifest(
     tmp_path: Path, tiny: TwoHeadNetwork, made: Checkpoint
 ) -> None:
     assert made.id == digest((tmp_path / made.id / "model.safetensors").read_bytes())
-    other = save(tmp_path, tiny, BANK, replace(DRAFT, recipe="paper"), CREATED)
+    other = save(tmp_path, tiny, REFERENCE, replace(DRAFT, recipe="paper"), CREATED)
     assert other.id != made.id
     assert sorted(os.listdir(tmp_path)) == sorted([made.id, other.id])
 
@@ -130,7 +164,7 @@ def test_networks_in_training_mode_and_other_layouts_are_kept_too(
     network = TwoHeadNetwork(backbone, features, 3, (0.1, 0.2, 0.3), (1.0, 2.0, 3.0))
     network.train().to(memory_format=torch.channels_last)
     draft = replace(DRAFT, backbone=name, classes=("a", "b", "c"))
-    made = save(tmp_path / "new", network, torch.zeros(5, features), draft, CREATED)
+    made = save(tmp_path / "new", network, Reference(torch.zeros(5, features)), draft, CREATED)
     loaded = load(tmp_path / "new" / made.id)[1].state_dict()
     assert all(torch.equal(loaded[key], value) for key, value in network.state_dict().items())
     assert loaded["mean"].flatten().tolist() == pytest.approx([0.1, 0.2, 0.3])
@@ -140,7 +174,7 @@ def test_saving_twice_is_saving_once(
     tmp_path: Path, tiny: TwoHeadNetwork, made: Checkpoint
 ) -> None:
     before = (tmp_path / made.id / "model.safetensors").stat().st_mtime_ns
-    assert save(tmp_path, tiny, BANK, DRAFT, CREATED) == made
+    assert save(tmp_path, tiny, REFERENCE, DRAFT, CREATED) == made
     assert os.listdir(tmp_path) == [made.id]
     assert (tmp_path / made.id / "model.safetensors").stat().st_mtime_ns == before
 
@@ -149,7 +183,7 @@ def test_saving_again_mends_a_damaged_one(
     tmp_path: Path, tiny: TwoHeadNetwork, made: Checkpoint
 ) -> None:
     (tmp_path / made.id / "checkpoint.json").write_bytes(b"{}")
-    save(tmp_path, tiny, BANK, DRAFT, CREATED)
+    save(tmp_path, tiny, REFERENCE, DRAFT, CREATED)
     assert load(tmp_path / made.id)[0] == made
 
 
@@ -244,7 +278,7 @@ def test_right_hashes_do_not_help_wrong_tensors(tmp_path: Path, made: Checkpoint
         r"'head_1.weight' is \(2, 4\)": lambda t: t.update({"head_1.weight": torch.zeros(2, 4)}),
         "float16, where": lambda t: t.update({"head_1.bias": torch.zeros(2).half()}),
         r"'bank' is \(4, 5\)": lambda t: t.update(bank=torch.zeros(4, 5)),
-        r"'bank' is \(0,\)": lambda t: t.pop("bank"),
+        "'bank' is missing": lambda t: t.pop("bank"),
         r"'bank' is \(\)": lambda t: t.update(bank=torch.tensor(1.0)),
     }
     for reason, change in changes.items():

@@ -12,7 +12,7 @@ from curate.model import tensorfile
 from curate.model.checkpoint import save
 from curate.model.network import TwoHeadNetwork
 
-from .test_checkpoint import BANK, CREATED, DRAFT
+from .test_checkpoint import CREATED, DRAFT, REFERENCE
 
 
 def test_a_failed_save_leaves_nothing_and_says_where(
@@ -23,7 +23,7 @@ def test_a_failed_save_leaves_nothing_and_says_where(
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(StorageError, match="No space left on device") as caught:
-        save(tmp_path, tiny, BANK, DRAFT, CREATED)
+        save(tmp_path, tiny, REFERENCE, DRAFT, CREATED)
     assert caught.value.exit_code == 6
     assert os.listdir(tmp_path) == []
 
@@ -47,7 +47,7 @@ def test_files_and_folder_are_on_the_disk_before_the_name_is(
 
     monkeypatch.setattr(os, "fsync", fsync)
     monkeypatch.setattr(Path, "rename", rename)
-    save(tmp_path, tiny, BANK, DRAFT, CREATED)
+    save(tmp_path, tiny, REFERENCE, DRAFT, CREATED)
     assert steps == [
         "model.safetensors",
         "checkpoint.json",

@@ -40,6 +40,7 @@ def truth(
             msp=-scores,
             energy=2 * scores,
             knn=scores.square(),
+            discriminant=torch.full((count,), torch.nan),
             label=torch.tensor(named or [0] * count, dtype=torch.int64),
             confidence=torch.ones(count),
         ),

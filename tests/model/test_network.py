@@ -13,7 +13,7 @@ from curate.model.backbones import build_network
 from curate.model.device import autocast, choose_device, memory_format
 from curate.model.inference import features, predict
 from curate.model.network import TwoHeadNetwork
-from curate.model.scores import knn_distance, score_logits
+from curate.model.scores import Reference, knn_distance, score_logits
 
 CPU = torch.device("cpu")
 
@@ -121,7 +121,7 @@ def test_the_bank_gives_neighbour_distances(tiny: TwoHeadNetwork, pixels: Tensor
     found = features(tiny, pixels, CPU, batch_size=3)
     assert found.shape == (10, 3)
     assert predict(tiny, pixels, CPU).knn.isnan().all()
-    scores = predict(tiny, pixels, CPU, bank=found[:1])
+    scores = predict(tiny, pixels, CPU, reference=Reference(found[:1]))
     assert scores.knn.tolist() == pytest.approx(knn_distance(found, found[:1]).tolist(), abs=1e-5)
     assert scores.knn[0].item() == pytest.approx(0.0, abs=1e-5)
 
@@ -192,7 +192,7 @@ def test_cuda_agrees_with_the_processor(pixels: Tensor) -> None:
     network = TwoHeadNetwork(*build_backbone("small-resnet", None), 4, (0.5,) * 3, (0.25,) * 3)
     images = pixels.repeat_interleave(8, 2).repeat_interleave(8, 3)
     bank = features(network, images, CPU)
-    here = predict(network, images, CPU, bank=bank)
-    there = predict(network, images, torch.device("cuda"), batch_size=4, bank=bank)
+    here = predict(network, images, CPU, reference=Reference(bank))
+    there = predict(network, images, torch.device("cuda"), batch_size=4, reference=Reference(bank))
     assert there.discrepancy.tolist() == pytest.approx(here.discrepancy.tolist(), abs=0.02)
     assert there.knn.tolist() == pytest.approx(here.knn.tolist(), abs=0.02)

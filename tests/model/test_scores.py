@@ -31,6 +31,7 @@ def known(discrepancy: list[float], energy: list[float], knn: list[float]) -> Sc
         msp=torch.full((count,), torch.nan),
         energy=torch.tensor(energy),
         knn=torch.tensor(knn),
+        discriminant=torch.full((count,), torch.nan),
         label=torch.zeros(count, dtype=torch.int64),
         confidence=torch.full((count,), torch.nan),
     )

@@ -1,0 +1,146 @@
+"""What sets the inbox's unusual images apart: descriptions and weights by hand, then in use."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from curate.model.backbones import build_network
+from curate.model.discriminant import describe, fit_discriminant
+from curate.model.inference import descriptions, features, predict
+from curate.model.network import TwoHeadNetwork
+from curate.model.scores import Reference, combined, standard_of
+
+CPU = torch.device("cpu")
+
+
+class Stages(nn.Module):
+    """Two convolutions of the picture as it is, one of its half; features are channel means."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unseen, self.whole = nn.Conv2d(3, 3, 1, bias=False), nn.Conv2d(3, 1, 1, bias=False)
+        self.halved = nn.Conv2d(1, 1, 2, stride=2, bias=False)
+        for convolution in (self.unseen, self.whole, self.halved):
+            nn.init.ones_(convolution.weight)
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.unseen(images)
+        features: Tensor = self.halved(self.whole(images)).mean((2, 3))
+        return features
+
+
+def staged() -> TwoHeadNetwork:
+    torch.manual_seed(0)
+    return TwoHeadNetwork(Stages(), 1, 2, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+
+
+def test_a_description_by_hand() -> None:
+    # Summed over channels the left column is 3, the right 0; halved, both rows of two give 6.
+    pixels = torch.zeros(1, 3, 4, 2)
+    pixels[:, :, :, 0] = 1
+    found, description = describe(staged(), pixels)
+    assert found.tolist() == [[6.0]]
+    # Features; mean and deviation of the whole, of the half.
+    assert description.tolist() == [[6.0, 1.5, 1.5, 6.0, 0.0]]
+
+
+def test_nothing_listens_after_a_description() -> None:
+    network = staged()
+    with pytest.raises(RuntimeError, match="Kernel size"):
+        describe(network, torch.zeros(1, 3, 1, 1))
+    describe(network, torch.zeros(1, 3, 4, 4))
+    assert not any(module._forward_hooks for module in network.modules())
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers"),
+    # D features, and twice the channels of the last convolution at 32, 16 and 8 (and 1) pixels.
+    [("small-resnet", 96 + 2 * (16 + 48 + 96)), ("wrn-28-10", 640 + 2 * (160 + 320 + 640))],
+)
+def test_a_description_is_of_every_stage(name: str, numbers: int) -> None:
+    network = build_network(name, None, 10, 32).eval()
+    images = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    with torch.inference_mode():
+        found, description = describe(network, images)
+        assert torch.equal(found, network.features(images))
+    assert description.shape == (2, numbers)
+    assert torch.equal(description[:, : found.shape[1]], found)
+
+
+def test_one_number_by_hand() -> None:
+    # Ours have mean 0 and deviation 2; theirs mean 3 and deviation 4; a nuisance moves it by 1.
+    ours, theirs = torch.tensor([[-2.0], [2.0]]), torch.tensor([[-1.0], [7.0]])
+    within = (1 + 4) / 2 + 50 * 0.25 + 3
+    found = fit_discriminant(ours, theirs, torch.tensor([[1.0], [-1.0]]))
+    assert found.tolist() == pytest.approx([1.5 / within / 2])
+
+
+def shifted(shift: list[float], seed: int) -> Tensor:
+    noise = torch.randn(4_000, len(shift), generator=torch.Generator().manual_seed(seed))
+    return noise + torch.tensor(shift)
+
+
+def test_it_points_where_theirs_lie_and_not_where_a_nuisance_leads() -> None:
+    ours, theirs = shifted([0, 0, 0], seed=1), shifted([1, 1, 0], seed=2)
+    free = fit_discriminant(ours, theirs)
+    assert free[0].item() == pytest.approx(free[1].item(), rel=0.1)
+    assert abs(free[2].item()) < 0.1 * free[0].item()
+    for nuisances in ([[1.0, 0, 0]], [[0.7, 0, 0], [-1.3, 0, 0]]):
+        spared = fit_discriminant(ours, theirs, torch.tensor(nuisances))
+        assert abs(spared[0].item()) < 0.1 * spared[1].item()
+        assert spared[1].item() == pytest.approx(free[1].item(), rel=0.2)
+    both = fit_discriminant(ours, theirs, torch.eye(3)[:1], torch.eye(3)[2:])
+    one = fit_discriminant(ours, theirs, torch.eye(3)[:1])
+    assert abs(both[2].item()) < abs(one[2].item())
+
+
+def test_the_unit_of_a_number_does_not_matter() -> None:
+    sides = [shifted([0, 0], 1), shifted([1, 0.5], 2), shifted([0, 0.1], 3)]
+    unit = torch.tensor([1e-3, 1e3])
+    found, other = fit_discriminant(*sides), fit_discriminant(*(side * unit for side in sides))
+    assert (other * unit).tolist() == pytest.approx(found.tolist(), rel=1e-3)
+
+
+def test_what_never_moves_among_ours_has_no_weight() -> None:
+    ours, theirs = shifted([0, 0], seed=1), shifted([1, 5], seed=2)
+    ours[:, 1] = 7.0
+    found = fit_discriminant(ours, theirs)
+    assert found[1].item() == 0.0
+    assert found[0].item() > 0
+
+
+def test_fewer_images_than_numbers_are_enough() -> None:
+    ours, theirs = shifted([0.0] * 50, seed=1)[:3], shifted([1.0] * 50, seed=2)[:1]
+    assert fit_discriminant(ours, theirs).isfinite().all()
+
+
+def test_a_score_lies_along_the_weights() -> None:
+    network = staged().eval()
+    images = torch.randint(0, 256, (5, 3, 4, 4), dtype=torch.uint8)
+    bank, weights = features(network, images, CPU), torch.tensor([1.0, -2.0, 0.5, 0.0, 3.0])
+    found = predict(network, images, CPU, 2, Reference(bank, weights))
+    along = descriptions(network, images, CPU) @ weights
+    assert found.discriminant.tolist() == pytest.approx(along.tolist(), rel=1e-5)
+    without = predict(network, images, CPU, 2, Reference(bank))
+    assert without.discriminant.isnan().all()
+    assert torch.equal(without.knn, found.knn)
+    assert torch.equal(without.energy, found.energy)
+
+
+def test_it_counts_as_much_as_each_of_the_others() -> None:
+    network = staged().eval()
+    images = torch.randint(0, 256, (40, 3, 4, 4), dtype=torch.uint8)
+    bank, weights = features(network, images[:20], CPU), torch.tensor([1.0, 2.0, 3.0, 0.0, 0.0])
+    scores = predict(network, images, CPU, 8, Reference(bank, weights))
+    standard = standard_of(scores)
+    assert list(standard) == ["discrepancy", "energy", "knn", "discriminant"]
+    three = {name: pair for name, pair in standard.items() if name != "discriminant"}
+    mean, deviation = standard["discriminant"]
+    fourth = (scores.discriminant - mean) / deviation
+    expected = (3 * combined(scores, three) + fourth) / 4
+    assert combined(scores, standard).tolist() == pytest.approx(expected.tolist(), abs=1e-4)
+    assert math.isclose(fourth.std(correction=0).item(), 1, rel_tol=1e-3)
