@@ -7,6 +7,9 @@ OOD is the part that our classes cannot explain.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 
@@ -27,20 +30,36 @@ def describe(network: TwoHeadNetwork, pixels: Tensor) -> tuple[Tensor, Tensor]:
     A description is the features, and the mean and standard deviation over the picture of each
     channel of the last convolution at every resolution.
     """
-    seen: dict[torch.Size, Tensor] = {}
-
-    def keep(module: nn.Module, inputs: object, output: Tensor) -> None:
-        maps = output.float()
-        seen[output.shape[2:]] = torch.cat([maps.mean((2, 3)), maps.std((2, 3), correction=0)], 1)
-
-    convolutions = (m for m in network.backbone.modules() if isinstance(m, nn.Conv2d))
-    handles = [convolution.register_forward_hook(keep) for convolution in convolutions]
-    try:
+    convolutions = [m for m in network.backbone.modules() if isinstance(m, nn.Conv2d)]
+    last: dict[torch.Size, nn.Module] = {}
+    with _listening(convolutions, lambda conv, maps: last.update({maps.shape[2:]: conv})):
+        network.features(pixels[:1])
+    seen: dict[nn.Module, Tensor] = {}
+    with _listening(last.values(), lambda conv, maps: seen.update({conv: _moments(maps)})):
         features = network.features(pixels)
+    return features, torch.cat([features, *seen.values()], 1)
+
+
+@contextmanager
+def _listening(
+    convolutions: Iterable[nn.Module], heard: Callable[[nn.Module, Tensor], None]
+) -> Iterator[None]:
+    """Tell `heard` what each of the convolutions makes of a batch."""
+    handles = [
+        convolution.register_forward_hook(lambda conv, _, maps: heard(conv, maps))
+        for convolution in convolutions
+    ]
+    try:
+        yield
     finally:
         for handle in handles:
             handle.remove()
-    return features, torch.cat([features, *seen.values()], 1)
+
+
+def _moments(maps: Tensor) -> Tensor:
+    exact = maps.float()
+    mean, square = exact.mean((2, 3)), exact.square().mean((2, 3))
+    return torch.cat([mean, (square - mean.square()).clamp(min=0).sqrt()], 1)
 
 
 def fit_discriminant(ours: Tensor, theirs: Tensor, *nuisances: Tensor) -> Tensor:
