@@ -155,7 +155,7 @@ def tuned(workspace: Workspace, folders: dict[Kind, Path]) -> str:
     }
     models, now = workspace.catalog.models, datetime.now(UTC)
     parent = models.get("")
-    made, network, bank = checkpoints.load(workspace.checkpoints / parent.checkpoint_id)
+    made, network, reference = checkpoints.load(workspace.checkpoints / parent.checkpoint_id)
     with torch.no_grad():
         network.head_1.bias.add_(torch.tensor([1.0, 0.0, -1.0]))
     draft = Draft(
@@ -170,7 +170,7 @@ def tuned(workspace: Workspace, folders: dict[Kind, Path]) -> str:
         pool=frozenset(pool),
         figures={},
     )
-    checkpoint_id = checkpoints.save(workspace.checkpoints, network, bank, draft, now).id
+    checkpoint_id = checkpoints.save(workspace.checkpoints, network, reference, draft, now).id
     row = replace(
         parent, checkpoint_id=checkpoint_id, kind="finetuned", parent_id=made.id, recipe="guarded"
     )

@@ -32,9 +32,14 @@ def pictures(count: int, colour: tuple[int, int, int], seed: int) -> Tensor:
 OURS, GREY, CANDIDATES = (100, 100, 100), (100, 100, 100), torch.arange(600, 800)
 
 
-def learned(pool: Tensor, candidates: Tensor = CANDIDATES, seed: int = 0) -> Tensor:
-    sides = Pictures(pictures(800, OURS, seed=1), pool, pictures(100, OURS, seed=2))
-    return learn_discriminant(means, sides, Candidates(CANDIDATES, candidates, 0.2), 0.0, seed)
+def learned(
+    inbox: Tensor, candidates: Tensor = CANDIDATES, seed: int = 0, canaries: int = 0
+) -> Tensor:
+    ours, validation = pictures(800, OURS, seed=1), pictures(100, OURS, seed=2)
+    sides = Pictures(ours, inbox, pictures(canaries, OURS, seed=5), validation)
+    found = learn_discriminant(means, sides, Candidates(CANDIDATES, candidates, 0.2), 0.0, seed)
+    assert found is not None
+    return found
 
 
 def test_the_unusual_images_of_the_pool_stand_out() -> None:
@@ -54,6 +59,12 @@ def test_what_moves_the_whole_inbox_does_not_count() -> None:
     assert without_usual[1] > 0.5 * without_usual[0]
 
 
+def test_many_canaries_do_not_hide_what_moves_the_inbox() -> None:
+    inbox = torch.cat([pictures(600, (100, 112, 100), 3), pictures(200, (130, 112, 100), 4)])
+    alone, among = learned(inbox), learned(inbox, canaries=2_400)
+    assert abs(among[1]) < 1.5 * abs(alone[1])
+
+
 def grain(batches: Iterable[Tensor]) -> Tensor:
     """The mean of the red channel, and how much neighbouring pixels differ."""
     images = torch.cat([batch.float() for batch in batches])
@@ -65,8 +76,10 @@ def test_compression_does_not_count() -> None:
     ours, generator = pictures(800, OURS, seed=1), torch.Generator().manual_seed(9)
     unusual = compress(pictures(200, (110, 100, 100), seed=4), generator, 1.0)
     pool = torch.cat([pictures(600, GREY, seed=3), unusual])
-    held_out, candidates = pictures(100, OURS, 2), Candidates(CANDIDATES, CANDIDATES, 0.2)
-    weights = learn_discriminant(grain, Pictures(ours, pool, held_out), candidates, 0.0, 0)
+    sides = Pictures(ours, pool, ours[:0], pictures(100, OURS, seed=2))
+    candidates = Candidates(CANDIDATES, CANDIDATES, 0.2)
+    weights = learn_discriminant(grain, sides, candidates, 0.0, 0)
+    assert weights is not None
     apart = (grain([unusual]).mean(0) - grain([ours]).mean(0)) / grain([ours]).std(0)
     assert apart[1].abs() > apart[0].abs()
     counted = weights * grain([ours]).std(0)

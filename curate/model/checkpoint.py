@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import math
@@ -128,10 +129,20 @@ def _require_fit(network: TwoHeadNetwork, made: Checkpoint, held: Mapping[str, T
     rows = held.get(BANK, torch.empty(0)).shape[:1]
     expected = {BANK: torch.empty((*rows, network.head_1.in_features))}
     if LEARNED in made.standard:
-        with torch.inference_mode():
-            _, description = describe(network, torch.zeros(1, 3, made.image_size, made.image_size))
-        expected[LEARNED] = description[0]
+        expected[LEARNED] = _description(network, made.image_size)
     require_same(expected, held)
+    if not all(tensor.isfinite().all() for tensor in held.values()):
+        raise NotTensorsError("not a network's: its reference holds what is no number")
+
+
+def _description(network: TwoHeadNetwork, image_size: int) -> Tensor:
+    """The shape (P,) of a description, without memory or time for what a stranger may ask of it."""
+    shapes = copy.deepcopy(network).to("meta")
+    image = torch.empty(1, 3, image_size, image_size, device="meta")
+    try:
+        return torch.empty(describe(shapes, image)[1].shape[1])
+    except RuntimeError as error:
+        raise NotTensorsError(f"for images of {image_size} pixels: {error}") from error
 
 
 def read_manifest(path: Path) -> Checkpoint:

@@ -1,8 +1,7 @@
-"""What sets an inbox's unusual images apart from our own: a linear discriminant (Fisher, 1936).
+"""What sets an inbox's unusual images apart from ours: a linear discriminant (Fisher, 1936).
 
-It reads a description of each image, the features and what every stage of the network sees, in
-closed form. Under equal Gaussians it is the log density ratio of the inbox to our classes, of which
-OOD is the part that our classes cannot explain.
+It reads a description of each image, the features and what the stages of the network see, in closed
+form: with equal Gaussians it is the log density ratio of both sides, as far as it is let count.
 """
 
 from __future__ import annotations
@@ -20,15 +19,16 @@ ROWS = 10_000
 _RIDGE = 3.0
 """Of the normalised spread, added to it: small sets have fewer images than numbers in a row."""
 _NUISANCE = 50.0
-"""Weight of differences that say nothing of OOD, so that they count for nothing."""
+"""Weight of differences that say nothing of OOD: as if they were spread, many times as wide."""
 _STILL = 1e-5
 
 
 def describe(network: TwoHeadNetwork, pixels: Tensor) -> tuple[Tensor, Tensor]:
-    """Features (B, D) and descriptions (B, P) of images (B, 3, S, S), float32.
+    """Features (B, D) and descriptions (B, P) of images (B, 3, S, S), float32; in evaluation mode.
 
     A description is the features, and the mean and standard deviation over the picture of each
-    channel of the last convolution at every resolution.
+    channel of the last convolution at every resolution, finest first. One image more passes, to
+    find those.
     """
     convolutions = [m for m in network.backbone.modules() if isinstance(m, nn.Conv2d)]
     last: dict[torch.Size, nn.Module] = {}
@@ -37,7 +37,10 @@ def describe(network: TwoHeadNetwork, pixels: Tensor) -> tuple[Tensor, Tensor]:
     seen: dict[nn.Module, Tensor] = {}
     with _listening(last.values(), lambda conv, maps: seen.update({conv: _moments(maps)})):
         features = network.features(pixels)
-    return features, torch.cat([features, *seen.values()], 1)
+    finest_first = sorted(last, reverse=True)
+    # One pixel has no spread, and says little that the features do not.
+    stages = [seen[last[size]] for size in finest_first if size.numel() > 1]
+    return features, torch.cat([features, *stages], 1)
 
 
 @contextmanager
@@ -58,15 +61,17 @@ def _listening(
 
 def _moments(maps: Tensor) -> Tensor:
     exact = maps.float()
-    mean, square = exact.mean((2, 3)), exact.square().mean((2, 3))
-    return torch.cat([mean, (square - mean.square()).clamp(min=0).sqrt()], 1)
+    mean, norm = exact.mean((2, 3)), torch.linalg.vector_norm(exact, dim=(2, 3))
+    variance = norm.square() / maps.shape[2:].numel() - mean.square()
+    return torch.cat([mean, variance.clamp(min=0).sqrt()], 1)
 
 
-def fit_discriminant(ours: Tensor, theirs: Tensor, *nuisances: Tensor) -> Tensor:
+def fit_discriminant(ours: Tensor, theirs: Tensor, *nuisances: Tensor) -> Tensor | None:
     """Weights (P,) along which descriptions (m, P) of `theirs` lie above (n, P) of `ours`.
 
     Each of the `nuisances` is a set (k, P) of differences between descriptions that have another
-    cause than OOD; the discriminant avoids their directions.
+    cause than OOD; the discriminant turns away from their directions. None where a description, or
+    a weight, is no number.
     """
     spread = ours.std(0, correction=0)
     # A number that never moves among our images says nothing, and would divide by nothing.
@@ -76,8 +81,9 @@ def fit_discriminant(ours: Tensor, theirs: Tensor, *nuisances: Tensor) -> Tensor
         moved = difference * scale
         within += _NUISANCE * moved.T @ moved / len(moved)
     within.diagonal().add_(_RIDGE)
-    weights: Tensor = torch.linalg.solve(within, (theirs.mean(0) - ours.mean(0)) * scale)
-    return weights * scale
+    found, _ = torch.linalg.solve_ex(within, (theirs.mean(0) - ours.mean(0)) * scale)
+    weights: Tensor = found * scale
+    return weights if weights.isfinite().all() else None
 
 
 def _covariance(rows: Tensor) -> Tensor:

@@ -96,11 +96,12 @@ def combined(scores: Scores, standard: Standard) -> Tensor:
 
     The discrepancy enters by its logarithm, since ID images crowd at zero. No method is the best
     on every inbox, and any one fails on some; their mean fails on none that were measured.
-    Raises ValueError for scores that were made without a feature bank.
+    Raises ValueError for scores that were made without the reference.
     """
     columns = [
-        (_spread_out(scores, name) - mean) / deviation
-        for name, (mean, deviation) in standard.items()
+        (_spread_out(scores, name) - standard[name][0]) / standard[name][1]
+        for name in (*COMBINED, LEARNED)  # always in this order: sums of floats depend on it
+        if name in standard
     ]
     return torch.stack(columns).mean(0)
 
@@ -113,8 +114,8 @@ def tag_score(scores: Scores, standard: Standard) -> Tensor:
 def _spread_out(scores: Scores, name: str) -> Tensor:
     column: Tensor = getattr(scores, name)
     # A network that has gone to NaN altogether is for the guard to refuse.
-    if name == "knn" and (column.isnan() & ~scores.energy.isnan()).any():
-        raise ValueError("the nearest neighbours are missing: predict with the feature bank")
+    if name in ("knn", LEARNED) and (column.isnan() & ~scores.energy.isnan()).any():
+        raise ValueError(f"{name} is missing: predict with the reference that it needs")
     return (column + _LEAST).log() if name == "discrepancy" else column
 
 

@@ -180,7 +180,9 @@ def tune(
     updates = run_guarded(network, recipe, candidates, run)
     if recipe.reach is None:
         return updates, None
-    pictures = Pictures(train.pixels, pool, materials.validation.pixels)
+    pictures = Pictures(
+        train.pixels, materials.inbox, materials.canaries.pixels, materials.validation.pixels
+    )
     describe = partial(materials.descriptions, network)
     return updates, learn_discriminant(
         describe, pictures, candidates, recipe.compressed, config.seed

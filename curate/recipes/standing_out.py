@@ -1,6 +1,6 @@
 """What sets the unusual images of a pool apart, learned once a network has been fine-tuned on it.
 
-Two things set them apart that are not OOD, and both are kept from counting: compression, and
+Two things set them apart that are not OOD, and both are made to count for less: compression, and
 whatever moves all of an inbox, a camera or a season. The latter is seen in its usual images.
 """
 
@@ -19,56 +19,63 @@ from curate.model.inference import BATCH
 from curate.model.sampling import step_generator
 from curate.model.scores import in_chunks
 
+_STEP = 1 << 40
+"""Names random numbers that no stream and no update draws."""
+Describe = Callable[[Iterable[Tensor]], Tensor]
+
 
 @dataclass(frozen=True)
 class Pictures:
-    """uint8 (N, 3, S, S) each: labeled, the pool with its canaries, labeled but held out."""
+    """uint8 (N, 3, S, S) each; candidates are rows of `labeled`, and of inbox and canaries."""
 
     labeled: Tensor
-    pool: Tensor
-    held_out: Tensor
+    inbox: Tensor
+    canaries: Tensor
+    validation: Tensor
 
 
 def learn_discriminant(
-    describe: Callable[[Iterable[Tensor]], Tensor],
-    pictures: Pictures,
-    candidates: Candidates,
-    compressed: float,
-    seed: int,
-) -> Tensor:
+    describe: Describe, pictures: Pictures, candidates: Candidates, compressed: float, seed: int
+) -> Tensor | None:
     """Weights (P,) of the descriptions (N, P) that `describe` gives for batches of images.
 
-    The pool is augmented as in training, and a share `compressed` of it encoded anew.
+    Images are augmented as in training, a share `compressed` of them encoded anew. None where no
+    weights can be had.
     """
-    generator = step_generator(seed, 0)
+    generator = step_generator(seed, _STEP)
 
-    def described(pixels: Tensor, rows: Tensor) -> Tensor:
-        return describe(_augmented(pixels, rows, generator, compressed))
+    def augmented(pixels: Tensor, rows: Tensor) -> Iterator[Tensor]:
+        chosen = rows[torch.randperm(len(rows), generator=generator)[:ROWS]]
+        for batch in in_chunks(chosen, BATCH):
+            yield augment(pixels[batch], generator, compressed)
 
-    ours, theirs = pictures.labeled, pictures.pool
-    usual = [
-        described(ours, _others(candidates.labeled, len(ours))),
-        described(theirs, _others(candidates.unlabeled, len(theirs))),
-    ]
-    plain = pictures.held_out[:ROWS]
+    ours, theirs = pictures.labeled, torch.cat([pictures.inbox, pictures.canaries])
+    plain = pictures.validation[:ROWS]
     encoded = (compress(batch, generator, 1.0) for batch in in_chunks(plain, BATCH))
     nuisances = [describe(encoded) - describe(in_chunks(plain, BATCH))]
-    if all(len(side) for side in usual):
-        nuisances.append(usual[1].mean(0, keepdim=True) - usual[0].mean(0, keepdim=True))
+    # Canaries did not come with the inbox: they would hide what moves it.
+    usual = (
+        (ours, _others(candidates.labeled, len(ours))),
+        (theirs, _others(candidates.unlabeled, len(theirs), len(pictures.inbox))),
+    )
+    if all(len(rows) for _, rows in usual):
+        before, after = (_mean(describe, augmented(pixels, rows)) for pixels, rows in usual)
+        nuisances.append((after - before)[None])
     return fit_discriminant(
-        described(ours, candidates.labeled), described(theirs, candidates.unlabeled), *nuisances
+        describe(augmented(ours, candidates.labeled)),
+        describe(augmented(theirs, candidates.unlabeled)),
+        *nuisances,
     )
 
 
-def _augmented(
-    pixels: Tensor, rows: Tensor, generator: torch.Generator, compressed: float
-) -> Iterator[Tensor]:
-    chosen = rows[torch.randperm(len(rows), generator=generator)[:ROWS]]
-    for batch in in_chunks(chosen, BATCH):
-        yield augment(pixels[batch], generator, compressed)
+def _mean(describe: Describe, batches: Iterable[Tensor]) -> Tensor:
+    """Mean description (P,), with those of one batch in memory at a time."""
+    sums = [(len(batch), describe([batch]).sum(0)) for batch in batches]
+    return torch.stack([found for _, found in sums]).sum(0) / sum(count for count, _ in sums)
 
 
-def _others(rows: Tensor, length: int) -> Tensor:
+def _others(rows: Tensor, length: int, below: int | None = None) -> Tensor:
+    """The rows of `length` that are not among `rows`, and lie `below` that one."""
     left = torch.ones(length, dtype=torch.bool)
     left[rows] = False
-    return left.nonzero()[:, 0]
+    return left[:below].nonzero()[:, 0]

@@ -3,7 +3,8 @@
     python tests/benchmarks/mixed.py LABELED INBOX TRUTH.csv RESERVE --work DIR --seeds 0 1 2
 
 INBOX holds ID and OOD images, told apart by TRUTH.csv (columns `file` and `truth`, id or ood);
-RESERVE holds more OOD. Of both kinds a part stays out as fresh images, the same at every share.
+RESERVE holds more OOD. Of both kinds a part stays out as fresh images, the same at every share; of
+the inbox's, as many arrive at every share.
 Each run is what `curate evaluate --unlabeled` does, and one JSON line; one that is there is not
 made again.
 """
@@ -23,28 +24,33 @@ from pathlib import Path
 from typing import Any
 
 from curate.config import DecodeConfig, EvaluateConfig, FinetuneConfig, SplitConfig, TrainConfig
-from curate.evaluate import Judged, Kind, evaluate_finetuning
+from curate.evaluate import KINDS, Judged, Kind, evaluate_finetuning
 from curate.images.decode import Decoder
 from curate.model.evaluation import Group
 from curate.train import train
 from curate.workspace import Workspace, open_workspace
 
 Row = dict[str, Any]
-FRESH = {"id": 100, "ood": 300}
+FRESH: Mapping[Kind, int] = {"id": 100, "ood": 300}
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """The images of a seed: so many fresh ones of each kind, the others for inboxes."""
+    """The images of a seed by kind, fresh ones first."""
 
-    id: Sequence[Path]
-    ood: Sequence[Path]
+    images: Mapping[Kind, Sequence[Path]]
 
-    def inbox(self, share: float) -> list[Path]:
-        """As many images at every share, a larger one with the OOD images of a smaller one."""
-        ours, strange = self.id[FRESH["id"] :], self.ood[FRESH["ood"] :]
+    def fresh(self, kind: Kind) -> Sequence[Path]:
+        """So many that no inbox holds."""
+        return self.images[kind][: FRESH[kind]]
+
+    def inbox(self, share: float) -> Mapping[Kind, Sequence[Path]]:
+        """The inbox of this share, of which a larger one keeps the OOD images."""
+        ours, strange = (self.images[kind][FRESH[kind] :] for kind in KINDS)
         count = round(share * len(ours))
-        return [*ours[: len(ours) - count], *strange[:count]]
+        if count > len(strange):
+            raise SystemExit(f"{count} OOD images are needed, {len(strange)} are left")
+        return {"id": ours[: len(ours) - count], "ood": strange[:count]}
 
 
 def mixture(options: argparse.Namespace, seed: int) -> Mixture:
@@ -57,17 +63,17 @@ def mixture(options: argparse.Namespace, seed: int) -> Mixture:
     strange += sorted(path for path in options.reserve.rglob("*") if path.is_file())
     for images in (ours, strange):
         random.Random(seed).shuffle(images)
-    return Mixture(ours, strange)
+    return Mixture({"id": ours, "ood": strange})
 
 
 def run(workspace: Workspace, decoder: Decoder, mixed: Mixture, share: float, seed: int) -> Row:
     """Fine-tune on an inbox of this share beside the catalog; the figures before and after."""
     with tempfile.TemporaryDirectory() as place:
-        inbox, folders = Path(place, "inbox"), {kind: Path(place, kind) for kind in FRESH}
-        _fill(inbox, mixed.inbox(share))
-        _fill(folders["id"], mixed.id)
-        _fill(folders["ood"], mixed.ood)
-        sides: dict[Kind, Path] = {"id": folders["id"], "ood": folders["ood"]}
+        inbox, sides = Path(place, "inbox"), {kind: Path(place, kind) for kind in KINDS}
+        arrived = mixed.inbox(share)
+        _fill(inbox, [*arrived["id"], *arrived["ood"]])
+        for kind in KINDS:
+            _fill(sides[kind], [*mixed.fresh(kind), *arrived[kind]])
         tuning = FinetuneConfig(seed=seed)
         found = evaluate_finetuning(workspace, sides, decoder, EvaluateConfig(), inbox, tuning)
     came = found.finetune

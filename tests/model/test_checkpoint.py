@@ -129,6 +129,7 @@ def test_a_discriminant_that_does_not_fit_is_refused(tmp_path: Path, tiny: TwoHe
     changes: dict[str, Callable[[dict[str, Tensor]], object]] = {
         r"'discriminant' is \(4,\)": lambda t: t.update(discriminant=torch.zeros(4)),
         "'discriminant' is missing": lambda t: t.pop("discriminant"),
+        "no number": lambda t: t["discriminant"].fill_(float("nan")),
     }
     for reason, change in changes.items():
         with pytest.raises(CheckpointRefused, match=reason):
@@ -136,6 +137,19 @@ def test_a_discriminant_that_does_not_fit_is_refused(tmp_path: Path, tiny: TwoHe
     plain = save(tmp_path, tiny, REFERENCE, DRAFT, CREATED)
     with pytest.raises(CheckpointRefused, match="'discriminant' is one too many"):
         load(forged(tmp_path, plain, lambda t: t.update(discriminant=torch.zeros(3))))
+
+
+@pytest.mark.parametrize("size", [1_000_000, 0])
+def test_no_image_size_costs_memory_or_ends_in_a_traceback(size: int, tmp_path: Path) -> None:
+    backbone, features = build_backbone("small-resnet", None)
+    network = TwoHeadNetwork(backbone, features, 2, (0.5,) * 3, (0.2,) * 3)
+    standard = {**DRAFT.standard, "discriminant": (0.5, 2.0)}
+    draft = replace(DRAFT, backbone="small-resnet", standard=standard, image_size=size)
+    reference = Reference(torch.zeros(5, features), torch.zeros(7))
+    made = save(tmp_path, network, reference, draft, CREATED)
+    expected = "for images of 0 pixels" if size == 0 else r"'discriminant' is \(7,\)"
+    with pytest.raises(CheckpointRefused, match=expected):
+        load(tmp_path / made.id)
 
 
 def test_the_id_is_the_hash_of_the_weights_and_covers_the_manifest(

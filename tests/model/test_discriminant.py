@@ -58,8 +58,12 @@ def test_nothing_listens_after_a_description() -> None:
 
 @pytest.mark.parametrize(
     ("name", "numbers"),
-    # D features, and twice the channels of the last convolution at 32, 16 and 8 (and 1) pixels.
-    [("small-resnet", 96 + 2 * (16 + 48 + 96)), ("wrn-28-10", 640 + 2 * (160 + 320 + 640))],
+    # D features, and twice the channels of the last convolution at each resolution above one pixel.
+    [
+        ("small-resnet", 96 + 2 * (16 + 48 + 96)),
+        ("wrn-28-10", 640 + 2 * (160 + 320 + 640)),
+        ("mobilenet_v3_small", 1024 + 2 * (16 + 72 + 96 + 288)),
+    ],
 )
 def test_a_description_is_of_every_stage(name: str, numbers: int) -> None:
     network = build_network(name, None, 10, 32).eval()
@@ -71,11 +75,17 @@ def test_a_description_is_of_every_stage(name: str, numbers: int) -> None:
     assert torch.equal(description[:, : found.shape[1]], found)
 
 
+def fit(ours: Tensor, theirs: Tensor, *nuisances: Tensor) -> Tensor:
+    found = fit_discriminant(ours, theirs, *nuisances)
+    assert found is not None
+    return found
+
+
 def test_one_number_by_hand() -> None:
     # Ours have mean 0 and deviation 2; theirs mean 3 and deviation 4; a nuisance moves it by 1.
     ours, theirs = torch.tensor([[-2.0], [2.0]]), torch.tensor([[-1.0], [7.0]])
     within = (1 + 4) / 2 + 50 * 0.25 + 3
-    found = fit_discriminant(ours, theirs, torch.tensor([[1.0], [-1.0]]))
+    found = fit(ours, theirs, torch.tensor([[1.0], [-1.0]]))
     assert found.tolist() == pytest.approx([1.5 / within / 2])
 
 
@@ -86,36 +96,44 @@ def shifted(shift: list[float], seed: int) -> Tensor:
 
 def test_it_points_where_theirs_lie_and_not_where_a_nuisance_leads() -> None:
     ours, theirs = shifted([0, 0, 0], seed=1), shifted([1, 1, 0], seed=2)
-    free = fit_discriminant(ours, theirs)
+    free = fit(ours, theirs)
     assert free[0].item() == pytest.approx(free[1].item(), rel=0.1)
     assert abs(free[2].item()) < 0.1 * free[0].item()
     for nuisances in ([[1.0, 0, 0]], [[0.7, 0, 0], [-1.3, 0, 0]]):
-        spared = fit_discriminant(ours, theirs, torch.tensor(nuisances))
+        spared = fit(ours, theirs, torch.tensor(nuisances))
         assert abs(spared[0].item()) < 0.1 * spared[1].item()
         assert spared[1].item() == pytest.approx(free[1].item(), rel=0.2)
-    both = fit_discriminant(ours, theirs, torch.eye(3)[:1], torch.eye(3)[2:])
-    one = fit_discriminant(ours, theirs, torch.eye(3)[:1])
+    both = fit(ours, theirs, torch.eye(3)[:1], torch.eye(3)[2:])
+    one = fit(ours, theirs, torch.eye(3)[:1])
     assert abs(both[2].item()) < abs(one[2].item())
 
 
 def test_the_unit_of_a_number_does_not_matter() -> None:
     sides = [shifted([0, 0], 1), shifted([1, 0.5], 2), shifted([0, 0.1], 3)]
     unit = torch.tensor([1e-3, 1e3])
-    found, other = fit_discriminant(*sides), fit_discriminant(*(side * unit for side in sides))
+    found, other = fit(*sides), fit(*(side * unit for side in sides))
     assert (other * unit).tolist() == pytest.approx(found.tolist(), rel=1e-3)
 
 
 def test_what_never_moves_among_ours_has_no_weight() -> None:
     ours, theirs = shifted([0, 0], seed=1), shifted([1, 5], seed=2)
     ours[:, 1] = 7.0
-    found = fit_discriminant(ours, theirs)
+    found = fit(ours, theirs)
     assert found[1].item() == 0.0
     assert found[0].item() > 0
 
 
 def test_fewer_images_than_numbers_are_enough() -> None:
     ours, theirs = shifted([0.0] * 50, seed=1)[:3], shifted([1.0] * 50, seed=2)[:1]
-    assert fit_discriminant(ours, theirs).isfinite().all()
+    assert fit(ours, theirs).isfinite().all()
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, 1e38])
+def test_without_numbers_there_is_none(bad: float) -> None:
+    ours, theirs = shifted([0, 0], seed=1), shifted([1, 5], seed=2)
+    theirs[3, 1] = bad
+    assert fit_discriminant(ours, theirs) is None
+    assert fit_discriminant(ours, ours + 1, theirs) is None
 
 
 def test_a_score_lies_along_the_weights() -> None:

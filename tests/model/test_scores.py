@@ -119,9 +119,9 @@ def test_images_are_tagged_by_the_discrepancy_where_there_is_no_standard() -> No
 def test_missing_neighbours_are_not_averaged_away() -> None:
     for knn in ([0.1, math.nan], [math.nan, math.nan]):
         images = known([0.1, 0.2], energy=[-1.0, -2.0], knn=knn)
-        with pytest.raises(ValueError, match="predict with the feature bank"):
+        with pytest.raises(ValueError, match="knn is missing"):
             combined(images, STANDARD)
-        with pytest.raises(ValueError, match="predict with the feature bank"):
+        with pytest.raises(ValueError, match="knn is missing"):
             standard_of(images)
 
 
