@@ -25,6 +25,8 @@ GROUPS = {
 }
 MOST = 4
 """So many methods fit into 80 columns."""
+LEFT_OUT = ("msp", "knn")
+"""In this order where there are more."""
 
 
 class Evaluating(Stages):
@@ -80,7 +82,7 @@ def _judged(judged: Judged) -> dict[str, Any]:
         "checkpoint": made.id,
         "backbone": made.backbone,
         "recipe": made.recipe,
-        "tagged_by": method_names(judged.combined)[TAGGED_BY],
+        "tagged_by": method_names(judged.checkpoint.standard)[TAGGED_BY],
         "classes": list(made.classes),
         "groups": plain(dict(judged.figures)),
     }
@@ -113,9 +115,9 @@ def _left_out(found: Evaluation) -> None:
 
 
 def _network(judged: Judged, rate: float) -> None:
-    made, names = judged.checkpoint, method_names(judged.combined)
-    if len(names) > MOST:
-        del names["msp"]
+    made, names = judged.checkpoint, method_names(judged.checkpoint.standard)
+    for spare in LEFT_OUT[: max(0, len(names) - MOST)]:
+        del names[spare]
     for group, figures in judged.figures.items():
         title = f"{judged.role} {made.id[:12]} on {GROUPS[group]}: {_images(figures)}"
         if figures.methods:

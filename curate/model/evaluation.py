@@ -15,7 +15,7 @@ from torch import Tensor
 from curate.model.calibration import threshold
 from curate.model.metrics import RESAMPLES, DetectionMetrics, bootstrap, detection_metrics
 from curate.model.proportion import Share, share_of
-from curate.model.scores import METHODS, Scores, chosen
+from curate.model.scores import LEARNED, METHODS, Scores, Standard, chosen, has_discriminant
 
 Group = Literal["fresh", "inbox"]
 Rule = Literal["rate", "paper"]
@@ -124,13 +124,14 @@ def evaluate_scores(
 ) -> Figures:
     """Figures of one group of images; `cut` is the calibrated threshold of their score."""
     both = len(id_truth) > 0 and len(ood_truth) > 0
+    learned = (LEARNED,) if has_discriminant(id_truth.scores) else ()
     return Figures(
         id_images=len(id_truth),
         ood_images=len(ood_truth),
         accuracy=_accuracy(id_truth),
         methods={
             name: measure(id_truth.by(name), ood_truth.by(name), resamples, seed)
-            for name in ((TAGGED_BY, *METHODS) if both else ())
+            for name in ((TAGGED_BY, *METHODS, *learned) if both else ())
         },
         decisions=(
             _decide("rate", TAGGED_BY, cut, id_truth, ood_truth),
@@ -145,10 +146,15 @@ def measure(id_scores: Tensor, ood_scores: Tensor, resamples: int, seed: int) ->
     return Measured(detection_metrics(id_scores, ood_scores), *ends)
 
 
-def method_names(combined: bool) -> dict[str, str]:
-    """What people call the methods, the one that images are tagged by first, and none twice."""
-    others = {name: name for name in METHODS if combined or name != "discrepancy"}
-    return {TAGGED_BY: "combined" if combined else "discrepancy", **others}
+def method_names(standard: Standard) -> dict[str, str]:
+    """What people call the methods of a network with this standard, none of them twice.
+
+    The one that images are tagged by comes first, then the parts that it combines.
+    """
+    if not standard:
+        return {TAGGED_BY: "discrepancy", **{name: name for name in METHODS[1:]}}
+    learned = (LEARNED,) if LEARNED in standard else ()
+    return {TAGGED_BY: "combined", **{name: name for name in (*METHODS, *learned)}}
 
 
 def _decide(rule: Rule, method: str, cut: float, id_truth: Truth, ood_truth: Truth) -> Decision:

@@ -81,10 +81,15 @@ def score_logits(
     )
 
 
+def has_discriminant(scores: Scores) -> bool:
+    """Whether the network that made them has learned one."""
+    return not bool(scores.discriminant.isnan().all())
+
+
 def standard_of(scores: Scores) -> Standard:
     """The standard that `combined` measures against, from scores of ID images with neighbours."""
-    learned = () if scores.discriminant.isnan().all() else (LEARNED,)
-    columns = {name: _spread_out(scores, name).double() for name in (*COMBINED, *learned)}
+    names = (*COMBINED, LEARNED) if has_discriminant(scores) else COMBINED
+    columns = {name: _spread_out(scores, name).double() for name in names}
     return {
         name: (float(column.mean()), max(float(column.std(correction=0)), _LEAST))
         for name, column in columns.items()

@@ -146,7 +146,8 @@ def _section(found: Evaluation, group: Group) -> Section:
 
 def _panel(judged: Judged, group: Group, end: float) -> Panel:
     figures = judged.figures[group]
-    names = {key: IN_FULL.get(name, name) for key, name in method_names(judged.combined).items()}
+    called = method_names(judged.checkpoint.standard)
+    names = {key: IN_FULL.get(name, name) for key, name in called.items()}
     if not figures.methods:
         return Panel(judged, figures, names, None, None)
     sides, span = _sides(judged, group), (0.0, end)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -89,13 +90,25 @@ def test_a_threshold_is_of_the_score_that_it_was_made_for() -> None:
     assert found.methods["discrepancy"].value.auroc == pytest.approx(6 / 12)
 
 
+def test_a_learned_discriminant_is_measured_too() -> None:
+    ours, strange = (
+        replace(side, scores=replace(side.scores, discriminant=-side.scores.discrepancy))
+        for side in (OURS, STRANGE)
+    )
+    methods = evaluate_scores(ours, strange, 0.5, resamples=5).methods
+    assert list(methods) == ["score", "discrepancy", "msp", "energy", "knn", "discriminant"]
+    assert methods["discriminant"].value.auroc == pytest.approx(1 - 8.5 / 12)
+    named = method_names({"energy": (0.0, 1.0), "discriminant": (0.0, 1.0)})
+    assert list(named) == list(methods)
+
+
 def test_no_method_is_named_twice() -> None:
-    assert method_names(combined=True) == {
+    assert method_names({"energy": (0.0, 1.0)}) == {
         "score": "combined",
         **{name: name for name in ("discrepancy", "msp", "energy", "knn")},
     }
-    assert next(iter(method_names(combined=True))) == "score"
-    assert list(method_names(combined=False).items()) == [
+    assert next(iter(method_names({"energy": (0.0, 1.0)}))) == "score"
+    assert list(method_names({}).items()) == [
         ("score", "discrepancy"),
         *((name, name) for name in ("msp", "energy", "knn")),
     ]
