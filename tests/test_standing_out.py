@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -97,3 +98,19 @@ def test_candidates_alone_are_learned_from() -> None:
     alone = learned(pool[600:], torch.arange(200))
     assert abs(learned(pool)[0] / alone[0] - 1) < 0.3
     assert (learned(pool, torch.arange(200)).abs() < 0.2 * alone[0]).all()
+
+
+def test_of_many_images_a_part_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("curate.recipes.standing_out.ROWS", 50)
+    seen: list[int] = []
+
+    def counted(batches: Iterable[Tensor]) -> Tensor:
+        found = means(batches)
+        seen.append(len(found))
+        return found
+
+    ours, candidates = pictures(800, OURS, seed=1), Candidates(CANDIDATES, CANDIDATES, 0.2)
+    sides = Pictures(ours, pictures(800, GREY, seed=3), ours[:0], pictures(100, OURS, seed=2))
+    assert learn_discriminant(counted, sides, candidates, 0.0, 0) is not None
+    # Encoded and plain validation images, usual ones of both sides, and candidates of both.
+    assert seen == [50] * 6

@@ -115,13 +115,14 @@ def learned(tmp_path: Path, tiny: TwoHeadNetwork) -> Checkpoint:
     return save(tmp_path, tiny, reference, draft, CREATED)
 
 
-def test_a_discriminant_comes_back(tmp_path: Path, tiny: TwoHeadNetwork, pixels: Tensor) -> None:
-    made = learned(tmp_path, tiny)
+def test_a_discriminant_comes_back(tmp_path: Path, tiny: TwoHeadNetwork) -> None:
+    made, pixels = learned(tmp_path, tiny), torch.rand(500, 3, 4, 4)
     read, network, reference = load(tmp_path / made.id)
     assert reference.discriminant is not None
     assert reference.discriminant.tolist() == [1.0, -2.0, 0.5]
     found = predict(network, pixels, torch.device("cpu"), reference=reference)
-    assert torch.equal(read.score(found), combined(found, made.standard))
+    in_memory = {**DRAFT.standard, "discriminant": (0.5, 2.0)}
+    assert torch.equal(read.score(found), combined(found, in_memory))
 
 
 def test_a_discriminant_that_does_not_fit_is_refused(tmp_path: Path, tiny: TwoHeadNetwork) -> None:
