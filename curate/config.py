@@ -95,7 +95,8 @@ class GuardedRecipe:
     accuracy_drop: float = 0.05
     """A detector that lost more validation accuracy than this is rejected."""
     significance: float = 0.05
-    """Level of the one-sided test for OOD in the inbox; without it the fine-tune is skipped."""
+    """Level of two one-sided tests: for OOD in the inbox, without which the fine-tune is skipped,
+    and of the discriminant against the canaries, without which it does not count."""
 
 
 @dataclass(frozen=True)

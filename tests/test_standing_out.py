@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from curate.config import GuardedRecipe
 from curate.images.transforms import compress
 from curate.model.candidates import Candidates
 from curate.recipes.standing_out import Pictures, learn_discriminant
@@ -30,6 +31,8 @@ def pictures(count: int, colour: tuple[int, int, int], seed: int) -> Tensor:
     return (own + noise).clamp(0, 255).to(torch.uint8)
 
 
+TRUSTING = GuardedRecipe(compressed=0.0, significance=1.0)
+"""Takes any discriminant, chance or not."""
 OURS, GREY, CANDIDATES = (100, 100, 100), (100, 100, 100), torch.arange(600, 800)
 
 
@@ -38,7 +41,9 @@ def learned(
 ) -> Tensor:
     ours, validation = pictures(800, OURS, seed=1), pictures(100, OURS, seed=2)
     sides = Pictures(ours, inbox, pictures(canaries, OURS, seed=5), validation)
-    found = learn_discriminant(means, sides, Candidates(CANDIDATES, candidates, 0.2), 0.0, seed)
+    found = learn_discriminant(
+        means, sides, Candidates(CANDIDATES, candidates, 0.2), TRUSTING, seed
+    )
     assert found is not None
     return found
 
@@ -79,7 +84,7 @@ def test_compression_does_not_count() -> None:
     pool = torch.cat([pictures(600, GREY, seed=3), unusual])
     sides = Pictures(ours, pool, ours[:0], pictures(100, OURS, seed=2))
     candidates = Candidates(CANDIDATES, CANDIDATES, 0.2)
-    weights = learn_discriminant(grain, sides, candidates, 0.0, 0)
+    weights = learn_discriminant(grain, sides, candidates, TRUSTING, 0)
     assert weights is not None
     apart = (grain([unusual]).mean(0) - grain([ours]).mean(0)) / grain([ours]).std(0)
     assert apart[1].abs() > apart[0].abs()
@@ -111,6 +116,18 @@ def test_of_many_images_a_part_is_enough(monkeypatch: pytest.MonkeyPatch) -> Non
 
     ours, candidates = pictures(800, OURS, seed=1), Candidates(CANDIDATES, CANDIDATES, 0.2)
     sides = Pictures(ours, pictures(800, GREY, seed=3), ours[:0], pictures(100, OURS, seed=2))
-    assert learn_discriminant(counted, sides, candidates, 0.0, 0) is not None
+    assert learn_discriminant(counted, sides, candidates, TRUSTING, 0) is not None
     # Encoded and plain validation images, usual ones of both sides, and candidates of both.
     assert seen == [50] * 6
+
+
+@pytest.mark.parametrize(("red", "learns"), [(100, False), (130, True)])
+def test_what_may_be_chance_does_not_count(red: int, learns: bool) -> None:
+    # A fifth of the inbox is unusual, and is redder or not; so is a fifth of the canaries.
+    inbox = torch.cat([pictures(600, GREY, seed=3), pictures(200, (red, 100, 100), seed=4)])
+    canaries = pictures(200, OURS, seed=5)
+    unusual = torch.cat([torch.arange(600, 800), torch.arange(960, 1_000)])
+    sides = Pictures(pictures(800, OURS, 1), inbox, canaries, pictures(100, OURS, seed=2))
+    recipe = GuardedRecipe(compressed=0.0)
+    found = learn_discriminant(means, sides, Candidates(CANDIDATES, unusual, 0.2), recipe, 0)
+    assert (found is not None) == learns

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from curate.model.network import TwoHeadNetwork
+from curate.model.share import rank_sum_p_value
 
 ROWS = 10_000
 """Of one kind at most; more say hardly more."""
@@ -84,6 +85,17 @@ def fit_discriminant(ours: Tensor, theirs: Tensor, *nuisances: Tensor) -> Tensor
     found, _ = torch.linalg.solve_ex(within, (theirs.mean(0) - ours.mean(0)) * scale)
     weights: Tensor = found * scale
     return weights if weights.isfinite().all() else None
+
+
+def chance_p_value(along: Tensor, arrived: Tensor) -> float:
+    """One-sided p-value of "what it was learned from is chance", from its values (m,).
+
+    Images that `arrived` (m,) with the inbox are ranked against canaries (Mann & Whitney, 1947). It
+    was learned from both alike, so both lie as high by chance. 1 where either are missing.
+    """
+    if arrived.all() or not arrived.any():
+        return 1.0
+    return rank_sum_p_value(along[arrived], along[~arrived])
 
 
 def _covariance(rows: Tensor) -> Tensor:

@@ -184,9 +184,7 @@ def tune(
         train.pixels, materials.inbox, materials.canaries.pixels, materials.validation.pixels
     )
     describe = partial(materials.descriptions, network)
-    return updates, learn_discriminant(
-        describe, pictures, candidates, recipe.compressed, config.seed
-    )
+    return updates, learn_discriminant(describe, pictures, candidates, recipe, config.seed)
 
 
 def weigh(

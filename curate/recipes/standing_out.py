@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from curate.config import GuardedRecipe
 from curate.images.transforms import augment, compress
 from curate.model.candidates import Candidates
-from curate.model.discriminant import ROWS, fit_discriminant
+from curate.model.discriminant import ROWS, chance_p_value, fit_discriminant
 from curate.model.inference import BATCH
 from curate.model.sampling import step_generator
 from curate.model.scores import in_chunks
@@ -35,19 +36,21 @@ class Pictures:
 
 
 def learn_discriminant(
-    describe: Describe, pictures: Pictures, candidates: Candidates, compressed: float, seed: int
+    describe: Describe, pictures: Pictures, candidates: Candidates, recipe: GuardedRecipe, seed: int
 ) -> Tensor | None:
     """Weights (P,) of the descriptions (N, P) that `describe` gives for batches of images.
 
-    Images are augmented as in training, a share `compressed` of them encoded anew. None where no
-    weights can be had.
+    Images are augmented as in training. None where it sets the inbox's candidates apart from the
+    canaries no more than chance does: with little OOD to learn from it is noise, and does harm.
     """
     generator = step_generator(seed, _STEP)
 
+    def some(rows: Tensor) -> Tensor:
+        return rows[torch.randperm(len(rows), generator=generator)[:ROWS]]
+
     def augmented(pixels: Tensor, rows: Tensor) -> Iterator[Tensor]:
-        chosen = rows[torch.randperm(len(rows), generator=generator)[:ROWS]]
-        for batch in in_chunks(chosen, BATCH):
-            yield augment(pixels[batch], generator, compressed)
+        for batch in in_chunks(rows, BATCH):
+            yield augment(pixels[batch], generator, recipe.compressed)
 
     ours, theirs = pictures.labeled, torch.cat([pictures.inbox, pictures.canaries])
     plain = pictures.validation[:ROWS]
@@ -55,17 +58,22 @@ def learn_discriminant(
     nuisances = [describe(encoded) - describe(in_chunks(plain, BATCH))]
     # Canaries did not come with the inbox: they would hide what moves it.
     usual = (
-        (ours, _others(candidates.labeled, len(ours))),
-        (theirs, _others(candidates.unlabeled, len(theirs), len(pictures.inbox))),
+        (ours, some(_others(candidates.labeled, len(ours)))),
+        (theirs, some(_others(candidates.unlabeled, len(theirs), len(pictures.inbox)))),
     )
     if all(len(rows) for _, rows in usual):
         before, after = (_mean(describe, augmented(pixels, rows)) for pixels, rows in usual)
         nuisances.append((after - before)[None])
-    return fit_discriminant(
-        describe(augmented(ours, candidates.labeled)),
-        describe(augmented(theirs, candidates.unlabeled)),
-        *nuisances,
+    unusual = some(candidates.unlabeled)
+    arrived = unusual < len(pictures.inbox)
+    known, found = (
+        describe(augmented(ours, some(candidates.labeled))),
+        describe(augmented(theirs, unusual)),
     )
+    weights = fit_discriminant(known, found, *nuisances)
+    if weights is None or chance_p_value(found @ weights, arrived) > recipe.significance:
+        return None
+    return weights
 
 
 def _mean(describe: Describe, batches: Iterable[Tensor]) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from curate.model.backbones import build_network
-from curate.model.discriminant import describe, fit_discriminant
+from curate.model.discriminant import chance_p_value, describe, fit_discriminant
 from curate.model.inference import descriptions, features, predict
 from curate.model.network import TwoHeadNetwork
 from curate.model.scores import Reference, combined, standard_of
@@ -134,6 +134,25 @@ def test_without_numbers_there_is_none(bad: float) -> None:
     theirs[3, 1] = bad
     assert fit_discriminant(ours, theirs) is None
     assert fit_discriminant(ours, ours + 1, theirs) is None
+
+
+def test_canaries_say_whether_it_was_chance() -> None:
+    ours, arrived = shifted([0.0] * 40, seed=1), torch.arange(400) % 4 > 0
+
+    def p_value(theirs: Tensor) -> float:
+        return chance_p_value(theirs @ fit(ours, theirs), arrived)
+
+    noise = [p_value(shifted([0.0] * 40, seed=seed)[:400]) for seed in range(10, 110)]
+    assert 35 <= sum(p < 0.5 for p in noise) <= 65
+    assert sum(p < 0.05 for p in noise) <= 11
+    ood = shifted([0.0] * 40, seed=2)[:400]
+    ood[arrived] += 0.3
+    assert p_value(ood) < 1e-6
+
+
+def test_without_either_kind_all_may_be_chance() -> None:
+    for arrived in (torch.zeros(9, dtype=torch.bool), torch.ones(9, dtype=torch.bool)):
+        assert chance_p_value(torch.arange(9.0), arrived) == 1.0
 
 
 def test_a_score_lies_along_the_weights() -> None:
