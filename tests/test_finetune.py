@@ -15,18 +15,21 @@ import torch
 
 from curate.config import DecodeConfig, FinetuneConfig, GuardedRecipe, PaperRecipe
 from curate.errors import HeldByAnother, UsageError
-from curate.finetune import LEASE, finetune
+from curate.finetune import LEASE, finetune, gather
 from curate.images.decode import Decoder
 from curate.ingest import ingest
 from curate.model.checkpoint import read_manifest
 from curate.recipes.attempt import canary_count
 from curate.recipes.runs import Update
+from curate.recipes.standing_out import Pictures
 from curate.score import Scorer
 from curate.workspace import Workspace, open_workspace
 
 from .program import SHAPES, draw
 
 QUICK = GuardedRecipe(min_updates=3, max_updates=3)
+TRUSTING = replace(QUICK, significance=1.0)
+"""So few canaries are no proof for a discriminant."""
 
 
 @pytest.fixture
@@ -160,8 +163,7 @@ def test_reviewed_images_are_not_fine_tuned_on(workspace: Workspace) -> None:
 def test_the_guarded_recipe_reads_its_pool_against_canaries(workspace: Workspace) -> None:
     fill(workspace, 20, 40)
     workspace.catalog.rates.set(0.1, datetime.now(UTC))
-    trusting = replace(QUICK, significance=1.0)  # so few canaries are no proof for a discriminant
-    result = finetune(workspace, FinetuneConfig(recipe=trusting))
+    result = finetune(workspace, FinetuneConfig(recipe=TRUSTING))
     assert result.outcome == "promoted", result.reason
     made = read_manifest(workspace.checkpoints / str(result.checkpoint_id))
     parent = read_manifest(workspace.checkpoints / str(made.parent))
@@ -172,6 +174,36 @@ def test_the_guarded_recipe_reads_its_pool_against_canaries(workspace: Workspace
     assert set(parent.standard) == {"discrepancy", "energy", "knn"}
     assert set(made.standard) == {*parent.standard, "discriminant"}
     assert made.standard["energy"] != parent.standard["energy"]
+
+
+def test_without_the_unlabeled_term_no_discriminant_is_learned(workspace: Workspace) -> None:
+    fill(workspace, 20, 40)
+    workspace.catalog.rates.set(0.1, datetime.now(UTC))
+    result = finetune(workspace, FinetuneConfig(recipe=replace(TRUSTING, reach=None)))
+    assert result.outcome == "promoted", result.reason
+    made = read_manifest(workspace.checkpoints / str(result.checkpoint_id))
+    assert set(made.standard) == {"discrepancy", "energy", "knn"}
+
+
+def test_the_discriminant_is_learned_from_what_it_says(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(workspace, 20, 40)
+    workspace.catalog.rates.set(0.1, datetime.now(UTC))
+    seen: list[Pictures] = []
+
+    def learn(describe: object, pictures: Pictures, *_: object) -> None:
+        seen.append(pictures)
+
+    monkeypatch.setattr("curate.recipes.attempt.learn_discriminant", learn)
+    parent = str(workspace.catalog.models.active("classifier"))
+    materials = gather(workspace, parent, FinetuneConfig(recipe=TRUSTING)).materials
+    finetune(workspace, FinetuneConfig(recipe=TRUSTING))
+    (pictures,) = seen
+    assert torch.equal(pictures.labeled, materials.train.pixels)
+    assert torch.equal(pictures.inbox, materials.inbox)
+    assert torch.equal(pictures.canaries, materials.canaries.pixels)
+    assert torch.equal(pictures.validation, materials.validation.pixels)
 
 
 PAPER = FinetuneConfig(recipe=PaperRecipe(epochs=2, margin=0.9))

@@ -160,7 +160,7 @@ def tune(
 ) -> tuple[int, torch.Tensor | None]:
     """Run the recipe on `network` in place; returns the updates made and the discriminant (P,).
 
-    The paper's recipe has none, nor has a run that leaves the unlabeled images out.
+    The paper's recipe has none, nor a run without the unlabeled term, nor where it may be chance.
     """
     torch.manual_seed(config.seed)
     recipe, train = config.recipe, materials.train
@@ -181,7 +181,10 @@ def tune(
     if recipe.reach is None:
         return updates, None
     pictures = Pictures(
-        train.pixels, materials.inbox, materials.canaries.pixels, materials.validation.pixels
+        labeled=train.pixels,
+        inbox=materials.inbox,
+        canaries=materials.canaries.pixels,
+        validation=materials.validation.pixels,
     )
     describe = partial(materials.descriptions, network)
     return updates, learn_discriminant(describe, pictures, candidates, recipe, config.seed)

@@ -23,10 +23,10 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from curate.cli.shown import plain
 from curate.config import DecodeConfig, EvaluateConfig, FinetuneConfig, SplitConfig, TrainConfig
-from curate.evaluate import KINDS, Judged, Kind, evaluate_finetuning
+from curate.evaluate import KINDS, Kind, evaluate_finetuning
 from curate.images.decode import Decoder
-from curate.model.evaluation import Group
 from curate.train import train
 from curate.workspace import Workspace, open_workspace
 
@@ -76,29 +76,14 @@ def run(workspace: Workspace, decoder: Decoder, mixed: Mixture, share: float, se
             _fill(sides[kind], [*mixed.fresh(kind), *arrived[kind]])
         tuning = FinetuneConfig(seed=seed)
         found = evaluate_finetuning(workspace, sides, decoder, EvaluateConfig(), inbox, tuning)
-    came = found.finetune
-    assert came is not None
-    facts = {"outcome": came.outcome, "reason": came.reason, "figures": dict(came.figures)}
-    return facts | {network.role: _figures(network) for network in found.networks}
+    networks: Row = {network.role: plain(dict(network.figures)) for network in found.networks}
+    return {"finetune": plain(found.finetune), **networks}
 
 
 def _fill(folder: Path, images: Sequence[Path]) -> None:
     folder.mkdir()
     for number, path in enumerate(images):
         shutil.copy(path, folder / f"{number:05d}{path.suffix}")
-
-
-def _figures(network: Judged) -> Mapping[Group, Any]:
-    return {
-        group: {
-            "id_images": figures.id_images,
-            "ood_images": figures.ood_images,
-            "auroc": {name: found.value.auroc for name, found in figures.methods.items()},
-            "id_flagged": figures.decisions[0].alarm_rate and figures.decisions[0].alarm_rate.value,
-            "ood_found": figures.decisions[0].recall and figures.decisions[0].recall.value,
-        }
-        for group, figures in network.figures.items()
-    }
 
 
 def main() -> None:
