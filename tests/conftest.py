@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from curate.config import DecodeConfig
 from curate.images.decode import Decoder
@@ -14,6 +15,12 @@ from curate.workspace import Workspace, open_workspace
 
 from .postgresql import empty_database, running_server
 from .program import SHAPES, draw, run
+
+
+@pytest.fixture(autouse=True)
+def single_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures that a test computes itself are the same on every CPU."""
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict, raising=False)
 
 
 @pytest.fixture(scope="session")

@@ -46,7 +46,7 @@ class TwoHeadNetwork(nn.Module):
 
     def logits(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of F1 and F2, (B, K) each; never in half precision, which would make ties."""
-        with torch.autocast("cuda", enabled=False):
+        with torch.autocast("cuda", enabled=False), torch.autocast("cpu", enabled=False):
             exact = features.to(self.head_1.weight.dtype)
             return self.head_1(exact), self.head_2(exact)
 

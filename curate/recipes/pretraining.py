@@ -12,7 +12,7 @@ import torch
 from curate.config import TrainConfig
 from curate.errors import CurateError
 from curate.images.transforms import augment
-from curate.model.device import autocast
+from curate.model.device import training_autocast
 from curate.model.loss import supervised_loss
 from curate.model.network import TwoHeadNetwork
 from curate.model.progress import load_progress, save_progress
@@ -60,7 +60,7 @@ def train_one_epoch(
         rows = stream.take(step * batch, batch)
         generator = step_generator(config.seed, step)
         pixels = augment(split.pixels[rows], generator, config.compressed).to(device)
-        with autocast(device):
+        with training_autocast(network):
             logits_1, logits_2 = network(pixels)
         loss = supervised_loss(logits_1, logits_2, split.labels[rows].to(device))
         optimizer.zero_grad()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from curate.model.device import autocast
+from curate.model.device import training_autocast
 from curate.model.loss import excess_discrepancy_loss, supervised_loss, unsupervised_loss
 from curate.model.network import TwoHeadNetwork
 
@@ -20,7 +20,7 @@ def step_a(
 
     With `detach` the second head's loss does not reach the extractor (the author's code).
     """
-    with autocast(pixels.device):
+    with training_autocast(network):
         features = network.features(pixels)
     logits_1, logits_2 = network.logits(features)
     if detach:
@@ -37,7 +37,7 @@ def step_b(
     margin: float,
 ) -> tuple[float, float]:
     """Step B: minimise L_sup + max(m - mean d, 0) (Eqs. 3 to 5); returns both terms."""
-    with autocast(pixels.device):
+    with training_autocast(network):
         logits_1, logits_2 = network(pixels)
         unlabeled_1, unlabeled_2 = network(unlabeled)
     supervised = supervised_loss(logits_1, logits_2, labels)
@@ -61,7 +61,7 @@ def guarded_step(
     to stand out. All pass as one batch, so that they are normalised alike.
     """
     pixels, labels = torch.cat([labeled[0], candidates[0]]), torch.cat([labeled[1], candidates[1]])
-    with autocast(pixels.device):
+    with training_autocast(network):
         logits_1, logits_2 = network(torch.cat([pixels, unlabeled]))
     known, theirs = slice(None, len(labels)), slice(len(labels), None)
     ours = slice(len(labeled[1]), len(labels))

@@ -18,7 +18,7 @@ from torch.nn import functional
 from curate.config import TrainConfig
 from curate.errors import CurateError, UsageError
 from curate.images.transforms import augment
-from curate.model.device import autocast
+from curate.model.device import training_autocast
 from curate.model.loss import entropy
 from curate.model.network import TwoHeadNetwork
 from curate.model.progress import load_progress, save_progress
@@ -166,7 +166,7 @@ def _update(
 ) -> Tensor:
     """One step on kept images (the first of `pixels`, as many as labels) and left-out ones."""
     device, kept = next(network.parameters()).device, len(labels)
-    with autocast(device):
+    with training_autocast(network):
         heads = network(augment(pixels, step_generator(*number)).to(device))
     loss = eloc_loss([h[:kept] for h in heads], labels.to(device), [h[kept:] for h in heads])
     optimizer.zero_grad()

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from curate.errors import UsageError
 from curate.model.backbones import build_network
-from curate.model.device import autocast, choose_device, memory_format
+from curate.model.device import autocast, choose_device, memory_format, training_autocast
 from curate.model.inference import features, predict
 from curate.model.network import TwoHeadNetwork
 from curate.model.scores import Reference, knn_distance, score_logits
@@ -176,9 +176,45 @@ def test_devices_that_are_there_are_chosen(monkeypatch: pytest.MonkeyPatch) -> N
         choose_device("cuda:2")
 
 
-def test_only_cuda_computes_in_half_precision() -> None:
+def test_scores_never_hang_on_what_a_cpu_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True}, raising=False)
     with autocast(CPU):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "groups", "expected"),
+    [
+        ({"avx512_bf16": True, "amx_bf16": False}, 1, torch.bfloat16),
+        ({"avx512_bf16": False, "amx_bf16": True}, 1, torch.bfloat16),
+        ({"avx512_bf16": True}, 4, torch.float32),
+        ({"avx512_f": True}, 1, torch.float32),
+    ],
+)
+def test_training_multiplies_in_bfloat16_where_the_cpu_does(
+    monkeypatch: pytest.MonkeyPatch,
+    capabilities: dict[str, bool],
+    groups: int,
+    expected: torch.dtype,
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    backbone = nn.Sequential(
+        nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 1, groups=groups), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    )
+    network = TwoHeadNetwork(backbone, 4, 3, (0.5, 0.5, 0.5), (1.0, 1.0, 1.0))
+    pixels = torch.rand(2, 3, 2, 2)
+    with training_autocast(network):
+        assert backbone[0](pixels).dtype == expected
+        assert {logits.dtype for logits in network(pixels)} == {torch.float32}
+
+
+def test_a_torch_that_does_not_say_trains_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    with training_autocast(nn.Conv2d(1, 1, 1)):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
+
+
+def test_layouts() -> None:
     assert memory_format(CPU) == torch.channels_last
     assert memory_format(torch.device("mps")) == torch.contiguous_format
     assert memory_format(torch.device("cuda")) == torch.channels_last
