@@ -81,14 +81,16 @@ class GuardedRecipe:
     weight_decay: float = 5e-4
     batch_size: int = 64
     """Labeled images, labeled candidates and unlabeled candidates an update: so many of each."""
-    quantile: float = 0.8
+    quantile: float = 0.5
     """Candidates are the images above this quantile of our own classes' frozen scores."""
+    discriminant_quantile: float = 0.8
+    """The same for the discriminant, which learns in one step, from the most unusual alone."""
     compressed: float = 0.5
     """As in pre-training."""
     reach: float | None = 0.8
     """Part of the largest possible excess, pi ln K, that is aimed at. None leaves the unlabeled
     term out: the control that a gain is measured against."""
-    passes: int = 50
+    passes: int = 40
     """Over the unlabeled candidates at most, within the two bounds that follow."""
     min_updates: int = 200
     max_updates: int = 2000

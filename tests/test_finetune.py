@@ -12,16 +12,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from curate.config import DecodeConfig, FinetuneConfig, GuardedRecipe, PaperRecipe
 from curate.errors import HeldByAnother, UsageError
 from curate.finetune import LEASE, finetune, gather
 from curate.images.decode import Decoder
 from curate.ingest import ingest
+from curate.model.candidates import Candidates
 from curate.model.checkpoint import read_manifest
-from curate.recipes.attempt import canary_count
+from curate.recipes.attempt import canary_count, look
 from curate.recipes.runs import Update
-from curate.recipes.standing_out import Pictures
+from curate.recipes.standing_out import Describe, Learned, Pictures
 from curate.score import Scorer
 from curate.workspace import Workspace, open_workspace
 
@@ -190,16 +192,32 @@ def test_the_discriminant_is_learned_from_what_it_says(
 ) -> None:
     fill(workspace, 20, 40)
     workspace.catalog.rates.set(0.1, datetime.now(UTC))
-    seen: list[Pictures] = []
+    seen: list[tuple[Pictures, Candidates]] = []
+    described: list[Tensor] = []
 
-    def learn(describe: object, pictures: Pictures, *_: object) -> None:
-        seen.append(pictures)
+    def learn(
+        frozen: Describe, tuned: Describe, pictures: Pictures, chosen: Candidates, *_: object
+    ) -> Learned:
+        seen.append((pictures, chosen))
+        described.extend(describe([pictures.inbox]) for describe in (frozen, tuned))
+        return Learned(None, 0.25)
 
     monkeypatch.setattr("curate.recipes.attempt.learn_discriminant", learn)
     parent = str(workspace.catalog.models.active("classifier"))
     materials = gather(workspace, parent, FinetuneConfig(recipe=TRUSTING)).materials
     finetune(workspace, FinetuneConfig(recipe=TRUSTING))
-    (pictures,) = seen
+    run = workspace.catalog.runs.latest()
+    assert run is not None
+    assert run.figures["discriminant_p_value"] == 0.25
+    ((pictures, chosen),) = seen
+    frozen, tuned = described
+    assert torch.equal(frozen, materials.descriptions(materials.network, [materials.inbox]))
+    assert not torch.equal(frozen, tuned)
+    opinion = look(materials.network, materials.reference, materials, combine=True)
+    pool, cut = torch.cat([opinion.inbox, opinion.canaries]), opinion.calibration.quantile(0.8)
+    assert chosen.unlabeled.tolist() == (pool > cut).nonzero()[:, 0].tolist()
+    unusual = opinion.held_out > cut
+    assert torch.equal(pictures.held_out, materials.held_out.pixels[unusual])
     assert torch.equal(pictures.labeled, materials.train.pixels)
     assert torch.equal(pictures.inbox, materials.inbox)
     assert torch.equal(pictures.canaries, materials.canaries.pixels)

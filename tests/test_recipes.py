@@ -46,7 +46,7 @@ def images(count: int, seed: int) -> torch.Tensor:
 
 
 def candidates(unlabeled: int = 30, share: float = 0.2) -> Candidates:
-    return Candidates(torch.arange(0, 40, 4), torch.arange(unlabeled), share)
+    return Candidates(torch.arange(0, 40, 4), torch.arange(unlabeled), share, 0.0)
 
 
 def a_run(tmp_path: Path, unlabeled: int = 30, stop_at: int | None = None) -> Run:
@@ -257,7 +257,7 @@ def test_a_hundred_to_one_leaves_the_rare_class_known(tmp_path: Path) -> None:
     config = TrainConfig(epochs=40, image_size=SIDE, batch_size=16, learning_rate=0.05)
     pretrain(network, labeled, labeled, config, tmp_path / "train.safetensors")
     run = Run(labeled, images(30, 2), 7, tmp_path / "run.safetensors", lambda _: None)
-    chosen = Candidates(torch.arange(60), torch.arange(30), 0.3)
+    chosen = Candidates(torch.arange(60), torch.arange(30), 0.3, 0.0)
     run_guarded(network, GuardedRecipe(min_updates=60, max_updates=60, batch_size=16), chosen, run)
     logits_1, logits_2 = network.eval()(labeled.pixels)
     assert (logits_1 + logits_2).argmax(1).tolist() == labels.tolist()

@@ -14,7 +14,7 @@ from torch import Tensor
 from curate.config import GuardedRecipe
 from curate.images.transforms import compress
 from curate.model.candidates import Candidates
-from curate.recipes.standing_out import Pictures, learn_discriminant
+from curate.recipes.standing_out import Describe, Pictures, learn_discriminant
 
 
 def means(batches: Iterable[Tensor]) -> Tensor:
@@ -40,10 +40,13 @@ def learned(
     inbox: Tensor, candidates: Tensor = CANDIDATES, seed: int = 0, canaries: int = 0
 ) -> Tensor:
     ours, validation = pictures(800, OURS, seed=1), pictures(100, OURS, seed=2)
-    sides = Pictures(ours, inbox, pictures(canaries, OURS, seed=5), validation)
-    found = learn_discriminant(
-        means, sides, Candidates(CANDIDATES, candidates, 0.2), TRUSTING, seed
-    )
+    sides = Pictures(ours, inbox, pictures(canaries, OURS, seed=5), ours[:0], validation)
+    return weights_of(means, sides, candidates, seed)
+
+
+def weights_of(describe: Describe, sides: Pictures, unlabeled: Tensor, seed: int = 0) -> Tensor:
+    chosen = Candidates(CANDIDATES, unlabeled, 0.2, 0.0)
+    found = learn_discriminant(describe, describe, sides, chosen, TRUSTING, seed).weights
     assert found is not None
     return found
 
@@ -82,10 +85,8 @@ def test_compression_does_not_count() -> None:
     ours, generator = pictures(800, OURS, seed=1), torch.Generator().manual_seed(9)
     unusual = compress(pictures(200, (110, 100, 100), seed=4), generator, 1.0)
     pool = torch.cat([pictures(600, GREY, seed=3), unusual])
-    sides = Pictures(ours, pool, ours[:0], pictures(100, OURS, seed=2))
-    candidates = Candidates(CANDIDATES, CANDIDATES, 0.2)
-    weights = learn_discriminant(grain, sides, candidates, TRUSTING, 0)
-    assert weights is not None
+    sides = Pictures(ours, pool, ours[:0], ours[:0], pictures(100, OURS, seed=2))
+    weights = weights_of(grain, sides, CANDIDATES)
     apart = (grain([unusual]).mean(0) - grain([ours]).mean(0)) / grain([ours]).std(0)
     assert apart[1].abs() > apart[0].abs()
     counted = weights * grain([ours]).std(0)
@@ -114,20 +115,47 @@ def test_of_many_images_a_part_is_enough(monkeypatch: pytest.MonkeyPatch) -> Non
         seen.append(len(found))
         return found
 
-    ours, candidates = pictures(800, OURS, seed=1), Candidates(CANDIDATES, CANDIDATES, 0.2)
-    sides = Pictures(ours, pictures(800, GREY, seed=3), ours[:0], pictures(100, OURS, seed=2))
-    assert learn_discriminant(counted, sides, candidates, TRUSTING, 0) is not None
-    # Encoded and plain validation images, usual ones of both sides, and candidates of both.
-    assert seen == [50] * 6
+    ours, validation = pictures(800, OURS, seed=1), pictures(100, OURS, seed=2)
+    weights_of(
+        counted, Pictures(ours, pictures(800, GREY, 3), ours[:0], ours, validation), CANDIDATES
+    )
+    # Encoded and plain validation images, usual ones of both sides, and candidates of both; then
+    # images held out, and all but these once more.
+    assert seen == [50] * (6 + 1 + 6)
 
 
 @pytest.mark.parametrize(("red", "learns"), [(100, False), (130, True)])
-def test_what_may_be_chance_does_not_count(red: int, learns: bool) -> None:
+@pytest.mark.parametrize(("canaries", "held_out"), [(200, 0), (0, 40)])
+def test_what_may_be_chance_does_not_count(
+    red: int, learns: bool, canaries: int, held_out: int
+) -> None:
     # A fifth of the inbox is unusual, and is redder or not; so is a fifth of the canaries.
     inbox = torch.cat([pictures(600, GREY, seed=3), pictures(200, (red, 100, 100), seed=4)])
-    canaries = pictures(200, OURS, seed=5)
-    unusual = torch.cat([torch.arange(600, 800), torch.arange(960, 1_000)])
-    sides = Pictures(pictures(800, OURS, 1), inbox, canaries, pictures(100, OURS, seed=2))
-    recipe = GuardedRecipe(compressed=0.0)
-    found = learn_discriminant(means, sides, Candidates(CANDIDATES, unusual, 0.2), recipe, 0)
-    assert (found is not None) == learns
+    unusual = torch.cat([torch.arange(600, 800), 800 + torch.arange(canaries * 4 // 5, canaries)])
+    sides = Pictures(
+        labeled=pictures(800, OURS, seed=1),
+        inbox=inbox,
+        canaries=pictures(canaries, OURS, seed=5),
+        held_out=pictures(held_out, OURS, seed=6),
+        validation=pictures(100, OURS, seed=2),
+    )
+    chosen, recipe = Candidates(CANDIDATES, unusual, 0.2, 0.0), GuardedRecipe(compressed=0.0)
+    found = learn_discriminant(means, means, sides, chosen, recipe, 0)
+    assert (found.weights is not None) == learns == (found.p_value <= recipe.significance)
+
+
+def test_the_frozen_network_says_what_is_chance_and_the_tuned_one_is_learned_from() -> None:
+    inbox = torch.cat([pictures(600, GREY, seed=3), pictures(200, (130, 100, 100), seed=4)])
+    ours, validation = pictures(800, OURS, seed=1), pictures(100, OURS, seed=2)
+    sides = Pictures(ours, inbox, ours[:0], pictures(40, OURS, seed=6), validation)
+    chosen, recipe = Candidates(CANDIDATES, CANDIDATES, 0.2, 0.0), GuardedRecipe(compressed=0.0)
+
+    def blind(batches: Iterable[Tensor]) -> Tensor:
+        return torch.zeros(sum(len(batch) for batch in batches), 2)
+
+    unseen = learn_discriminant(blind, means, sides, chosen, recipe, 0)
+    assert unseen.weights is None
+    assert unseen.p_value > 0.05
+    lost = learn_discriminant(means, blind, sides, chosen, recipe, 0)
+    assert lost.weights is not None
+    assert lost.weights.tolist() == [0.0, 0.0]

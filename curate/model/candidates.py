@@ -7,6 +7,7 @@ et al. 2021, filter for the same reason).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -14,11 +15,15 @@ import torch
 
 @dataclass(frozen=True)
 class Candidates:
-    """Rows of unusual labeled (n,) and unlabeled (m,) images; `share` of the latter is OOD."""
+    """Rows of unusual labeled (n,) and unlabeled (m,) images; `share` of the latter is OOD.
+
+    Unlabeled ones are those whose score lies above the `cut`.
+    """
 
     labeled: torch.Tensor
     unlabeled: torch.Tensor
     share: float
+    cut: float
 
 
 def find_candidates(
@@ -35,12 +40,12 @@ def find_candidates(
     among candidates is what the calibration images cannot account for. Where nothing of the pool
     lies above, all of it is taken.
     """
-    cut = calibration.quantile(quantile)
-    unlabeled = (pool > cut).nonzero()[:, 0]
+    cut = float(calibration.quantile(quantile))
+    unlabeled, unusual = (pool > cut).nonzero()[:, 0], _above(labeled, quantile)
     if not len(unlabeled):
-        return Candidates(_above(labeled, quantile), torch.arange(len(pool)), pool_share)
+        return Candidates(unusual, torch.arange(len(pool)), pool_share, -math.inf)
     ours = (1 - pool_share) * float((calibration > cut).float().mean()) * len(pool)
-    return Candidates(_above(labeled, quantile), unlabeled, max(0.0, 1 - ours / len(unlabeled)))
+    return Candidates(unusual, unlabeled, max(0.0, 1 - ours / len(unlabeled)), cut)
 
 
 def _above(scores: torch.Tensor, quantile: float) -> torch.Tensor:

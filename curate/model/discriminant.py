@@ -6,7 +6,7 @@ form: with equal Gaussians it is the log density ratio of both sides, as far as 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -22,6 +22,7 @@ _RIDGE = 3.0
 _NUISANCE = 50.0
 """Weight of differences that say nothing of OOD: as if they were spread, many times as wide."""
 _STILL = 1e-5
+_FOLDS = 5
 
 
 def describe(network: TwoHeadNetwork, pixels: Tensor) -> tuple[Tensor, Tensor]:
@@ -87,15 +88,36 @@ def fit_discriminant(ours: Tensor, theirs: Tensor, *nuisances: Tensor) -> Tensor
     return weights if weights.isfinite().all() else None
 
 
-def chance_p_value(along: Tensor, arrived: Tensor) -> float:
-    """One-sided p-value of "what it was learned from is chance", from its values (m,).
+def chance_p_value(
+    ours: Tensor,
+    theirs: Tensor,
+    arrived: Tensor,
+    held_out: Tensor,
+    nuisances: Sequence[Tensor],
+    generator: torch.Generator,
+) -> float:
+    """One-sided p-value of "what sets `theirs` apart from `ours` is chance".
 
-    Images that `arrived` (m,) with the inbox are ranked against canaries (Mann & Whitney, 1947). It
-    was learned from both alike, so both lie as high by chance. 1 where either are missing.
+    Images of `theirs` that `arrived` (m,) with the inbox are ranked against the canaries among them
+    and images `held_out` (l, P), each along a discriminant that was learned without it
+    (cross-fitting; Mann & Whitney, 1947). A network that has seen none of them must have described
+    them. 1 where there are none to rank, or no weights.
     """
-    if arrived.all() or not arrived.any():
+    images = torch.cat([theirs, held_out])
+    known = torch.cat([~arrived, torch.ones(len(held_out), dtype=torch.bool)])
+    fold = torch.randperm(len(images), generator=generator) % _FOLDS
+    along = torch.empty(len(images))
+    for number in range(_FOLDS):
+        left_out = fold == number
+        weights = fit_discriminant(ours, theirs[~left_out[: len(theirs)]], *nuisances)
+        if weights is None:
+            return 1.0
+        usual = ours @ weights
+        spread = usual.std(correction=0).clamp(min=_STILL)
+        along[left_out] = (images[left_out] @ weights - usual.mean()) / spread
+    if known.all() or not known.any():
         return 1.0
-    return rank_sum_p_value(along[arrived], along[~arrived])
+    return rank_sum_p_value(along[~known], along[known])
 
 
 def _covariance(rows: Tensor) -> Tensor:

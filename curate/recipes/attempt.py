@@ -125,15 +125,11 @@ def attempt(
         return Attempt(None, no_ood, True, figures)
     network = copy.deepcopy(materials.network)
     try:
-        updates, learned = tune(
-            network, materials, frozen, share.share, config, progress, on_update
-        )
+        learned, made = tune(network, materials, frozen, share.share, config, progress, on_update)
     except Diverged as error:
         return Attempt(None, str(error), False, figures)
     tuned, objection, found = weigh(network, learned, materials, frozen, config)
-    return Attempt(
-        None if objection else tuned, objection, False, figures | found | {"updates": updates}
-    )
+    return Attempt(None if objection else tuned, objection, False, figures | made | found)
 
 
 def look(
@@ -157,8 +153,8 @@ def tune(
     config: FinetuneConfig,
     progress: Path,
     on_update: Callable[[Update], None] = lambda _: None,
-) -> tuple[int, torch.Tensor | None]:
-    """Run the recipe on `network` in place; returns the updates made and the discriminant (P,).
+) -> tuple[torch.Tensor | None, dict[str, float]]:
+    """Run the recipe on `network` in place; returns the discriminant (P,) and the figures of it.
 
     The paper's recipe has none, nor a run without the unlabeled term, nor where it may be chance.
     """
@@ -166,28 +162,31 @@ def tune(
     recipe, train = config.recipe, materials.train
     if not isinstance(recipe, GuardedRecipe):
         run = Run(train, materials.inbox, config.seed, progress, on_update)
-        return run_paper(network, recipe, run), None
+        return None, {"updates": run_paper(network, recipe, run)}
     labeled = materials.scores(materials.network, materials.reference, train.pixels)
-    candidates = find_candidates(
+    find = partial(
+        find_candidates,
         tag_score(labeled, frozen.standard),
         torch.cat([frozen.inbox, frozen.canaries]),
         frozen.calibration,
         share * len(frozen.inbox) / (len(frozen.inbox) + len(frozen.canaries)),
-        recipe.quantile,
     )
     pool = torch.cat([materials.inbox, materials.canaries.pixels])
     run = Run(train, pool, config.seed, progress, on_update)
-    updates = run_guarded(network, recipe, candidates, run)
+    updates = run_guarded(network, recipe, find(recipe.quantile), run)
     if recipe.reach is None:
-        return updates, None
+        return None, {"updates": updates}
+    candidates = find(recipe.discriminant_quantile)
     pictures = Pictures(
         labeled=train.pixels,
         inbox=materials.inbox,
         canaries=materials.canaries.pixels,
+        held_out=materials.held_out.pixels[frozen.held_out > candidates.cut],
         validation=materials.validation.pixels,
     )
-    describe = partial(materials.descriptions, network)
-    return updates, learn_discriminant(describe, pictures, candidates, recipe, config.seed)
+    before, after = (partial(materials.descriptions, net) for net in (materials.network, network))
+    learned = learn_discriminant(before, after, pictures, candidates, recipe, config.seed)
+    return learned.weights, {"updates": updates, "discriminant_p_value": learned.p_value}
 
 
 def weigh(

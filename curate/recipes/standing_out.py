@@ -6,7 +6,7 @@ whatever moves all of an inbox, a camera or a season. The latter is seen in its 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -32,25 +32,74 @@ class Pictures:
     labeled: Tensor
     inbox: Tensor
     canaries: Tensor
+    held_out: Tensor
+    """Candidates among them alone."""
     validation: Tensor
 
 
-def learn_discriminant(
-    describe: Describe, pictures: Pictures, candidates: Candidates, recipe: GuardedRecipe, seed: int
-) -> Tensor | None:
-    """Weights (P,) of the descriptions (N, P) that `describe` gives for batches of images.
+@dataclass(frozen=True)
+class Learned:
+    """Weights (P,) of the descriptions, or None where they would count for nothing."""
 
-    Images are augmented as in training. None where it sets the inbox's candidates apart from the
-    canaries no more than chance does: with little OOD to learn from it is noise, and does harm.
+    weights: Tensor | None
+    p_value: float
+    """Of "what sets the inbox's candidates apart is chance"."""
+
+
+@dataclass(frozen=True)
+class _Sides:
+    """Descriptions (N, P) of candidates, ours and the pool's, and what tells nothing of OOD."""
+
+    ours: Tensor
+    theirs: Tensor
+    arrived: Tensor
+    """(m,), which of theirs came with the inbox; the others are canaries."""
+    nuisances: Sequence[Tensor]
+
+
+def learn_discriminant(
+    frozen: Describe,
+    tuned: Describe,
+    pictures: Pictures,
+    candidates: Candidates,
+    recipe: GuardedRecipe,
+    seed: int,
+) -> Learned:
+    """Learn from descriptions (N, P) that the `tuned` network gives for batches of images.
+
+    Images are augmented as in training. There are no weights where the inbox's candidates stand out
+    no more than by chance: with little OOD to learn from it is noise, and does harm. The `frozen`
+    network tells that, because it knows no image of the pool better than those held out.
     """
     generator = step_generator(seed, _STEP)
+    unseen = torch.arange(min(ROWS, len(pictures.held_out)))
+    untouched = _sides(frozen, pictures, candidates, recipe, generator)
+    p_value = chance_p_value(
+        untouched.ours,
+        untouched.theirs,
+        untouched.arrived,
+        frozen(_augmented(pictures.held_out, unseen, recipe, generator)),
+        untouched.nuisances,
+        generator,
+    )
+    if p_value > recipe.significance:
+        return Learned(None, p_value)
+    sides = _sides(tuned, pictures, candidates, recipe, generator)
+    return Learned(fit_discriminant(sides.ours, sides.theirs, *sides.nuisances), p_value)
 
+
+def _sides(
+    describe: Describe,
+    pictures: Pictures,
+    candidates: Candidates,
+    recipe: GuardedRecipe,
+    generator: torch.Generator,
+) -> _Sides:
     def some(rows: Tensor) -> Tensor:
         return rows[torch.randperm(len(rows), generator=generator)[:ROWS]]
 
     def augmented(pixels: Tensor, rows: Tensor) -> Iterator[Tensor]:
-        for batch in in_chunks(rows, BATCH):
-            yield augment(pixels[batch], generator, recipe.compressed)
+        return _augmented(pixels, rows, recipe, generator)
 
     ours, theirs = pictures.labeled, torch.cat([pictures.inbox, pictures.canaries])
     plain = pictures.validation[:ROWS]
@@ -65,15 +114,19 @@ def learn_discriminant(
         before, after = (_mean(describe, augmented(pixels, rows)) for pixels, rows in usual)
         nuisances.append((after - before)[None])
     unusual = some(candidates.unlabeled)
-    arrived = unusual < len(pictures.inbox)
-    known, found = (
-        describe(augmented(ours, some(candidates.labeled))),
-        describe(augmented(theirs, unusual)),
+    return _Sides(
+        ours=describe(augmented(ours, some(candidates.labeled))),
+        theirs=describe(augmented(theirs, unusual)),
+        arrived=unusual < len(pictures.inbox),
+        nuisances=nuisances,
     )
-    weights = fit_discriminant(known, found, *nuisances)
-    if weights is None or chance_p_value(found @ weights, arrived) > recipe.significance:
-        return None
-    return weights
+
+
+def _augmented(
+    pixels: Tensor, rows: Tensor, recipe: GuardedRecipe, generator: torch.Generator
+) -> Iterator[Tensor]:
+    for batch in in_chunks(rows, BATCH):
+        yield augment(pixels[batch], generator, recipe.compressed)
 
 
 def _mean(describe: Describe, batches: Iterable[Tensor]) -> Tensor:

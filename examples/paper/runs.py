@@ -178,11 +178,11 @@ def _control(materials: Materials, config: FinetuneConfig, progress: Path) -> At
     share = estimate_share(frozen.inbox, frozen.calibration).share
     network = copy.deepcopy(materials.network)
     try:
-        updates, learned = tune(network, materials, frozen, share, config, progress)
+        learned, made = tune(network, materials, frozen, share, config, progress)
     except Diverged as error:
         return Attempt(None, str(error))
     tuned, _, figures = weigh(network, learned, materials, frozen, config)
-    return Attempt(tuned, None, False, figures | {"updates": updates})
+    return Attempt(tuned, None, False, figures | made)
 
 
 def read_rows(plan: Plan, updates: int | None, work: Path) -> list[Row]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -18,6 +20,7 @@ def test_candidates_by_hand() -> None:
     assert found.labeled.tolist() == [2]
     assert found.unlabeled.tolist() == [15, 16, 17, 18, 19]
     assert found.share == pytest.approx(1 - 18 * 2 / 11 / 5)
+    assert found.cut == 8.0
 
 
 def test_fewer_than_expected_is_a_share_of_none() -> None:
@@ -28,6 +31,7 @@ def test_fewer_than_expected_is_a_share_of_none() -> None:
 def test_a_pool_without_candidates_is_taken_whole() -> None:
     found = find_candidates(torch.ones(1), torch.zeros(7), torch.ones(9), 0.25, 0.8)
     assert (found.unlabeled.tolist(), found.share) == (list(range(7)), 0.25)
+    assert found.cut == -math.inf
     assert found.labeled.tolist() == [0]
 
 

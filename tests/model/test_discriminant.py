@@ -136,23 +136,42 @@ def test_without_numbers_there_is_none(bad: float) -> None:
     assert fit_discriminant(ours, ours + 1, theirs) is None
 
 
-def test_canaries_say_whether_it_was_chance() -> None:
-    ours, arrived = shifted([0.0] * 40, seed=1), torch.arange(400) % 4 > 0
+def p_value(theirs: Tensor, arrived: Tensor, held_out: Tensor, *nuisances: Tensor) -> float:
+    ours, generator = shifted([0.0] * 40, seed=1), torch.Generator().manual_seed(7)
+    return chance_p_value(ours, theirs, arrived, held_out, nuisances, generator)
 
-    def p_value(theirs: Tensor) -> float:
-        return chance_p_value(theirs @ fit(ours, theirs), arrived)
 
-    noise = [p_value(shifted([0.0] * 40, seed=seed)[:400]) for seed in range(10, 110)]
+@pytest.mark.parametrize("held_out", [0, 300])
+def test_what_was_known_before_says_whether_it_was_chance(held_out: int) -> None:
+    arrived = torch.arange(400) % 4 > 0
+    unseen = shifted([0.0] * 40, seed=3)[:held_out]
+    noise = [
+        p_value(shifted([0.0] * 40, seed=seed)[:400], arrived, unseen) for seed in range(10, 110)
+    ]
     assert 35 <= sum(p < 0.5 for p in noise) <= 65
     assert sum(p < 0.05 for p in noise) <= 11
     ood = shifted([0.0] * 40, seed=2)[:400]
     ood[arrived] += 0.3
-    assert p_value(ood) < 1e-6
+    assert p_value(ood, arrived, unseen) < 1e-6
+    away = torch.ones(1, 40)
+    assert p_value(ood, arrived, unseen, away) > 0.01
+
+
+def test_held_out_images_make_little_ood_sure() -> None:
+    arrived, ood = torch.arange(400) >= 20, shifted([0.0] * 40, seed=2)[:400]
+    ood[arrived] += 0.12
+    held_out = shifted([0.0] * 40, seed=3)
+    assert p_value(ood, arrived, held_out[:380]) < 0.5 * p_value(ood, arrived, held_out[:0])
 
 
 def test_without_either_kind_all_may_be_chance() -> None:
-    for arrived in (torch.zeros(9, dtype=torch.bool), torch.ones(9, dtype=torch.bool)):
-        assert chance_p_value(torch.arange(9.0), arrived) == 1.0
+    theirs, unseen = shifted([0.0] * 40, seed=2)[:9], shifted([0.0] * 40, seed=3)
+    arrived = torch.ones(9, dtype=torch.bool)
+    assert p_value(theirs, ~arrived, unseen) == 1.0
+    assert p_value(theirs, arrived, unseen[:0]) == 1.0
+    assert 0 < p_value(theirs, arrived, unseen) < 1
+    assert p_value(theirs[:1], arrived[:1], unseen[:5]) == 1.0
+    assert p_value(theirs * math.nan, arrived, unseen) == 1.0
 
 
 def test_a_score_lies_along_the_weights() -> None:
