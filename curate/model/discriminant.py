@@ -17,6 +17,8 @@ from curate.model.share import rank_sum_p_value
 
 ROWS = 10_000
 """Of one kind at most; more say hardly more."""
+LONGEST = 10_000
+"""Numbers of a description: ResNet-50's, for which one solve takes seconds and 2 GB."""
 _RIDGE = 3.0
 """Of the normalised spread, added to it: small sets have fewer images than numbers in a row."""
 _NUISANCE = 50.0
@@ -29,8 +31,8 @@ def describe(network: TwoHeadNetwork, pixels: Tensor) -> tuple[Tensor, Tensor]:
     """Features (B, D) and descriptions (B, P) of images (B, 3, S, S), float32; in evaluation mode.
 
     A description is the features, and the mean and standard deviation over the picture of each
-    channel of the last convolution at every resolution, finest first. One image more passes, to
-    find those.
+    channel of the last convolution at every resolution, finest first, while P is at most LONGEST.
+    One image more passes, to find those.
     """
     convolutions = [m for m in network.backbone.modules() if isinstance(m, nn.Conv2d)]
     last: dict[torch.Size, nn.Module] = {}
@@ -39,10 +41,13 @@ def describe(network: TwoHeadNetwork, pixels: Tensor) -> tuple[Tensor, Tensor]:
     seen: dict[nn.Module, Tensor] = {}
     with _listening(last.values(), lambda conv, maps: seen.update({conv: _moments(maps)})):
         features = network.features(pixels)
-    finest_first = sorted(last, reverse=True)
-    # One pixel has no spread, and says little that the features do not.
-    stages = [seen[last[size]] for size in finest_first if size.numel() > 1]
-    return features, torch.cat([features, *stages], 1)
+    description = features
+    for size in sorted(last, reverse=True):
+        longer = torch.cat([description, seen[last[size]]], 1)
+        # One pixel has no spread, and says little that the features do not.
+        if size.numel() > 1 and longer.shape[1] <= LONGEST:
+            description = longer
+    return features, description
 
 
 @contextmanager

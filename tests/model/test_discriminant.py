@@ -75,6 +75,20 @@ def test_a_description_is_of_every_stage(name: str, numbers: int) -> None:
     assert torch.equal(description[:, : found.shape[1]], found)
 
 
+def test_a_description_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    # 96 features; stages of 2 * 16, 2 * 48 and 2 * 96 numbers, of which the finest come first.
+    network = build_network("small-resnet", None, 10, 32).eval()
+    images = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    with torch.inference_mode():
+        _, whole = describe(network, images)
+        monkeypatch.setattr("curate.model.discriminant.LONGEST", 96 + 2 * (16 + 48))
+        _, found = describe(network, images)
+        assert torch.equal(found, whole[:, : 96 + 2 * (16 + 48)])
+        monkeypatch.setattr("curate.model.discriminant.LONGEST", 96 + 2 * 16 - 1)
+        _, found = describe(network, images)
+    assert torch.equal(found, whole[:, :96])
+
+
 def fit(ours: Tensor, theirs: Tensor, *nuisances: Tensor) -> Tensor:
     found = fit_discriminant(ours, theirs, *nuisances)
     assert found is not None
