@@ -6,16 +6,11 @@ A destination appears only when it is whole: temporary name, fsync, rename.
 from __future__ import annotations
 
 import csv
-import errno
-import glob
 import json
 import os
 import re
-import shutil
-import socket
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -24,9 +19,9 @@ from typing import IO, Literal
 from curate.catalog.query import Query
 from curate.catalog.store import Catalog, ImageRow
 from curate.copies import MANIFEST, copy
-from curate.errors import StorageError, UsageError
+from curate.errors import UsageError
 from curate.images.paths import decode, root_path
-from curate.workspace import Workspace, sweep
+from curate.workspace import Workspace, is_empty_folder, whole
 
 Format = Literal["csv", "jsonl", "imagefolder"]
 COLUMNS = (
@@ -124,45 +119,14 @@ def export(
     rows = _counted(records(workspace, query, all_paths), on_rows)
     # With all paths each sighting has a row, and answers for itself.
     elsewhere = None if all_paths else workspace.catalog
-    try:
-        with _whole(destination, folder=format == "imagefolder") as temporary:
-            if format == "imagefolder":
-                return _write_folder(rows, temporary, elsewhere)
-            with temporary.open("w", encoding="utf-8", newline="") as out:
-                count = write_manifest(rows, format, out)
-                out.flush()
-                os.fsync(out.fileno())
-            return Exported(count)
-    except OSError as error:
-        raise StorageError(destination, _refusal(error)) from error
-
-
-def _refusal(error: OSError) -> str:
-    """What the disk said, and what helps."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"{error.strerror}; free some space or choose another place"
-    if error.errno == errno.ENOENT:
-        return "its folder does not exist; make it, or choose another place"
-    return f"{error.strerror or error}; choose another place"
-
-
-@contextmanager
-def _whole(destination: Path, *, folder: bool) -> Iterator[Path]:
-    """A temporary path that takes the name `destination` when everything in it is written."""
-    sweep(destination.parent.glob(f"{glob.escape(destination.name)}.tmp-*"))
-    temporary = destination.with_name(
-        f"{destination.name}.tmp-{socket.gethostname()}-{os.getpid()}"
-    )
-    try:
-        if folder:
-            temporary.mkdir(parents=True)
-        yield temporary
-        temporary.replace(destination)
-        _sync_folder(destination.parent)
-    finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary)
-        temporary.unlink(missing_ok=True)
+    with whole(destination, folder=format == "imagefolder") as temporary:
+        if format == "imagefolder":
+            return _write_folder(rows, temporary, elsewhere)
+        with temporary.open("w", encoding="utf-8", newline="") as out:
+            count = write_manifest(rows, format, out)
+            out.flush()
+            os.fsync(out.fileno())
+        return Exported(count)
 
 
 def _check_destination(workspace: Workspace, destination: Path, *, folder: bool) -> None:
@@ -171,7 +135,7 @@ def _check_destination(workspace: Workspace, destination: Path, *, folder: bool)
         standing = destination.lstat()
     except OSError:
         standing = None
-    if folder and standing and not _is_empty_folder(destination):
+    if folder and standing and not is_empty_folder(destination):
         raise UsageError(f"{str(destination)!r} exists and is not empty; name a new folder")
     if not folder and standing and not _is_manifest(destination, standing):
         raise UsageError(f"{str(destination)!r} exists and is no manifest; name another file")
@@ -181,10 +145,6 @@ def _check_destination(workspace: Workspace, destination: Path, *, folder: bool)
             raise UsageError(
                 f"{str(destination)!r} lies in {what} {str(root)!r}; choose another place"
             )
-
-
-def _is_empty_folder(path: Path) -> bool:
-    return path.is_dir() and not any(path.iterdir())
 
 
 def _is_manifest(path: Path, standing: os.stat_result) -> bool:
@@ -202,14 +162,6 @@ def _read_folders(workspace: Workspace) -> Iterator[tuple[str, Path]]:
             yield "the watched inbox", root_path(source.root_uri)
     if root := workspace.catalog.models.labeled_root():
         yield "the labeled folder", Path(root)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _counted(

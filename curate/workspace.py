@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import errno
+import glob
 import os
 import re
 import shutil
@@ -18,6 +20,7 @@ from pathlib import Path
 from curate.catalog.processes import is_running
 from curate.catalog.schema import find_catalog, open_catalog
 from curate.catalog.store import Catalog
+from curate.durable import sync_folder, temporary_beside
 from curate.errors import NoCatalog, StorageError, UsageError
 from curate.images.previews import Previews
 
@@ -151,3 +154,39 @@ def sweep(paths: Iterable[Path]) -> None:
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
+
+
+def is_empty_folder(path: Path) -> bool:
+    """Whether `path` is a folder with nothing in it."""
+    return path.is_dir() and not any(path.iterdir())
+
+
+@contextmanager
+def whole(destination: Path, *, folder: bool) -> Iterator[Path]:
+    """A temporary path that takes the name `destination` once everything in it is written.
+
+    What dead processes left of their own tries is swept. Raises StorageError when the disk refuses.
+    """
+    sweep(destination.parent.glob(f"{glob.escape(destination.name)}.tmp-*"))
+    temporary = temporary_beside(destination)
+    try:
+        if folder:
+            temporary.mkdir(parents=True)
+        yield temporary
+        temporary.replace(destination)
+        sync_folder(destination.parent)
+    except OSError as error:
+        raise StorageError(destination, _refusal(error)) from error
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary)
+        temporary.unlink(missing_ok=True)
+
+
+def _refusal(error: OSError) -> str:
+    """What the disk said, and what helps."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{error.strerror}; free some space or choose another place"
+    if error.errno == errno.ENOENT:
+        return "its folder does not exist; make it, or choose another place"
+    return f"{error.strerror or error}; choose another place"

@@ -10,7 +10,7 @@ import random
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -21,6 +21,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.orm import DeclarativeBase
 
+from curate.durable import sync_file
 from curate.errors import StorageError, UsageError
 
 T = TypeVar("T")
@@ -93,6 +94,20 @@ def _postgresql_engine(url: URL) -> Engine:
 def file_of(engine: Engine) -> Path | None:
     """The file of a SQLite catalog; None for PostgreSQL."""
     return Path(str(engine.url.database)) if engine.dialect.name == "sqlite" else None
+
+
+def copy_file(old: Path, new: Path) -> None:
+    """Copy what is committed to the SQLite file `old`; when it returns, it is on the disk.
+
+    Raises StorageError, with `new` left as far as it came.
+    """
+    try:
+        with closing(sqlite3.connect(old)) as source, closing(sqlite3.connect(new)) as target:
+            source.backup(target)
+        sync_file(new)
+    except sqlite3.Error as error:
+        reason = _SQLITE_REASONS.get(_sqlite_code(error), "check both disks and try again")
+        raise StorageError(new, f"no copy could be made ({error}); {reason}") from error
 
 
 def place_of(engine: Engine) -> str:

@@ -6,11 +6,7 @@ transaction together with its row in schema_version.
 
 from __future__ import annotations
 
-import os
 import re
-import socket
-import sqlite3
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,9 +15,10 @@ from sqlalchemy import Connection, Engine, func, inspect, select, text
 from sqlalchemy.exc import DBAPIError
 
 from curate import __version__
-from curate.catalog.engine import file_of, insert, make_engine, place_of, read, write
+from curate.catalog.engine import copy_file, file_of, insert, make_engine, place_of, read, write
 from curate.catalog.store import Catalog
 from curate.catalog.tables import SchemaVersion
+from curate.durable import sync_folder, temporary_beside
 from curate.errors import CatalogTooNew, NoCatalog, StorageError
 
 PLACE = Path(".curate", "catalog.db")
@@ -204,20 +201,10 @@ def _back_up(engine: Engine, before: int) -> None:
     if file is None:
         return
     kept = file.with_name(f"{file.name}.before-v{before}")
-    temporary = kept.with_name(f"{kept.name}.tmp-{socket.gethostname()}-{os.getpid()}")
+    temporary = temporary_beside(kept)
     try:
-        with closing(sqlite3.connect(file)) as old, closing(sqlite3.connect(temporary)) as new:
-            old.backup(new)
-        _sync(temporary)
+        copy_file(file, temporary)
         temporary.replace(kept)
-        _sync(kept.parent)
-    except (OSError, sqlite3.Error) as error:
+        sync_folder(kept.parent)
+    except (OSError, StorageError) as error:
         raise StorageError(kept, f"no backup, so no migration: {error}") from error
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

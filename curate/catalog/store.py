@@ -75,6 +75,11 @@ class Catalog:
         self.runs = Runs(engine)
         self.rates = Rates(engine)
 
+    @property
+    def engine(self) -> Engine:
+        """For what copies or checks the whole of it."""
+        return self._engine
+
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()

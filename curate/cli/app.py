@@ -27,6 +27,8 @@ ORDER = [
     "status",
     "models",
     "evaluate",
+    "backup",
+    "restore",
     "demo",
 ]
 ENDING = ("help", "version", "install_completion", "show_completion")

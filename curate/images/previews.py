@@ -9,10 +9,11 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import TracebackType
 
+from curate.durable import sync_file
 from curate.errors import StorageError
 
 CHUNK = 500
@@ -101,6 +102,12 @@ class Previews:
             with self._using() as connection:
                 found.update(connection.execute(_GET, (wanted,)))
         return found
+
+    def copy_to(self, path: Path) -> None:
+        """Copy what is committed to the new file `path`; when it returns, it is on the disk."""
+        with self._using() as connection, _storage(path), closing(sqlite3.connect(path)) as new:
+            connection.backup(new)
+        sync_file(path)
 
     def hashes(self) -> Iterator[str]:
         """What there are previews of, in order."""

@@ -20,6 +20,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from curate.durable import sync_folder, temporary_beside, write_synced
 from curate.errors import CheckpointRefused, StorageError, UsageError
 from curate.model.backbones import build_network
 from curate.model.discriminant import describe
@@ -31,11 +32,8 @@ from curate.model.tensorfile import (
     metadata_of,
     pack,
     require_same,
-    sync_folder,
     take_state,
-    temporary_beside,
     unpack,
-    write_synced,
 )
 
 WEIGHTS = "model.safetensors"

@@ -16,17 +16,15 @@ import torch
 from torch import Tensor, nn
 
 from curate import __version__
+from curate.durable import sync_folder, temporary_beside, write_synced
 from curate.errors import StorageError
 from curate.model.tensorfile import (
     NotTensorsError,
     metadata_of,
     pack,
     require_same,
-    sync_folder,
     take_state,
-    temporary_beside,
     unpack,
-    write_synced,
 )
 
 Facts = dict[str, Any]

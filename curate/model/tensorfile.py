@@ -1,4 +1,4 @@
-"""Tensors on disk: safetensors only, written durably, and taken into a network only when they fit.
+"""Tensors on disk: safetensors only, and taken into a network only when they fit.
 
 Nothing is ever unpickled.
 """
@@ -6,9 +6,6 @@ Nothing is ever unpickled.
 from __future__ import annotations
 
 import json
-import os
-import secrets
-import socket
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -80,28 +77,3 @@ def require_same(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None
                 f"tensor {name!r} is {tuple(found.shape)} {found.dtype}, "
                 f"where {tuple(tensor.shape)} {tensor.dtype} belongs"
             )
-
-
-def temporary_beside(path: Path) -> Path:
-    """A fresh name beside `path` that tells whose it is, so that a sweep takes the dead's only."""
-    owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-    return path.with_name(f"{path.name}.tmp-{owner}")
-
-
-def write_synced(path: Path, content: bytes) -> None:
-    """Write a file and wait until it is on the disk."""
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def sync_folder(folder: Path) -> None:
-    """Wait until the names in `folder` are on the disk; nothing to do where folders cannot open."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

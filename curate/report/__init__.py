@@ -16,13 +16,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from curate import __version__
+from curate.durable import sync_folder, temporary_beside, write_synced
 from curate.errors import StorageError
 from curate.evaluate import Evaluation, Judged, Kind, Surprise
 from curate.model.evaluation import TAGGED_BY, Figures, Group, Rule, Truth, method_names
 from curate.model.metrics import FIGURES
 from curate.model.proportion import Share
 from curate.model.scores import NEIGHBOURS
-from curate.model.tensorfile import sync_folder, temporary_beside, write_synced
 from curate.report.charts import LOW, SMALL, SQUARE, WIDE, Box, Curve, Histogram, curve, histogram
 
 THUMBNAIL = 160

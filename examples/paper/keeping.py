@@ -6,15 +6,13 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
+from curate.durable import sync_folder, temporary_beside, write_synced
 from curate.model.network import TwoHeadNetwork
 from curate.model.tensorfile import (
     NotTensorsError,
     pack,
-    sync_folder,
     take_state,
-    temporary_beside,
     unpack,
-    write_synced,
 )
 
 
