@@ -123,6 +123,11 @@ class Models:
             waiting = select(func.count()).where(Pending.checkpoint_id == checkpoint_id)
             return connection.scalar(waiting) or 0
 
+    def queue_again(self, checkpoint_id: str) -> None:
+        """Queue what a checkpoint that has a queue neither scored nor is to score."""
+        with write(self._engine) as connection:
+            _fill(connection, checkpoint_id)
+
     def drop_candidates(self) -> None:
         """Drop the queues of checkpoints that serve in no role, left by a fine-tune that died."""
         with write(self._engine) as connection:
@@ -201,11 +206,17 @@ def _queue(connection: Connection, checkpoint_id: str) -> None:
     if connection.scalar(known) is not None:
         return
     connection.execute(insert(connection, Scoring).values(checkpoint_id=checkpoint_id))
+    _fill(connection, checkpoint_id)
+
+
+def _fill(connection: Connection, checkpoint_id: str) -> None:
+    """Put every image into the queue that the checkpoint has not scored."""
     scored = select(Score.sha256).where(
         Score.checkpoint_id == checkpoint_id, Score.sha256 == Image.sha256
     )
     images = select(literal(checkpoint_id), Image.sha256).where(~scored.exists())
-    connection.execute(insert(connection, Pending).from_select(["checkpoint_id", "sha256"], images))
+    rows = insert(connection, Pending).from_select(["checkpoint_id", "sha256"], images)
+    connection.execute(rows.on_conflict_do_nothing())
 
 
 def _active(connection: Connection, role: str) -> str | None:

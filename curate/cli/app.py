@@ -27,6 +27,7 @@ ORDER = [
     "status",
     "models",
     "evaluate",
+    "doctor",
     "backup",
     "restore",
     "demo",

@@ -1,4 +1,4 @@
-"""Commands that keep a project safe: backup, restore."""
+"""Commands that keep a project safe: doctor, backup, restore."""
 
 from __future__ import annotations
 
@@ -12,10 +12,38 @@ from curate.cli.app import app
 from curate.cli.options import Catalog, Json
 from curate.cli.shown import plain
 from curate.cli.words import counted
+from curate.config import DecodeConfig
 from curate.console import safe
+from curate.images.decode import Decoder
 
 if TYPE_CHECKING:
     from curate.backup import Copied
+
+
+@app.command()
+def doctor(
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Read every preview and every index too.")
+    ] = False,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Mend what is safe to mend while everything runs.")
+    ] = False,
+    json: Json = False,
+    catalog: Catalog = None,
+) -> None:
+    """Is everything there and whole? Exits with 1 when something is broken."""
+    from curate.doctor import examine
+    from curate.workspace import open_workspace
+
+    with open_workspace(catalog, create=False) as workspace, Decoder(DecodeConfig()) as decoder:
+        found = list(examine(workspace, decoder, deep=deep, mend=fix))
+    if json:
+        console.json_document(plain(found))
+    else:
+        rows = [(f.check, f.state, safe(f.message), f.advice) for f in found]
+        console.table("", ("", "", "found", "what to do"), rows)
+    if any(finding.state == "broken" for finding in found):
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -10,7 +10,7 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import asdict
-from typing import IO
+from typing import IO, cast
 
 from curate.config import DecodeConfig
 from curate.errors import CurateError
@@ -33,12 +33,20 @@ class Child:
         self._deadline: float | None = None
         self._closed = False
         self.timed_out = False
+        self.limits: dict[str, bool] = {}
+        """Which limits the operating system holds the worker to, once it has started."""
 
     @property
     def pid(self) -> int | None:
         """Process id while the worker runs."""
         process = self._process
         return process.pid if process else None
+
+    def start(self) -> None:
+        """Start the worker unless it runs; raises CurateError when it cannot be started."""
+        if self._process is None:
+            self._started()
+            self._deadline = None
 
     def ask(self, file: bytes) -> tuple[Header, bytes] | None:
         """The worker's answer about a file; None when it died or was killed over it.
@@ -100,8 +108,9 @@ class Child:
                 self._process = process = _start(self._config)
             self._deadline = time.monotonic() + START_SECONDS
             try:
-                receive(_pipe(process.stdout))
-            except (EOFError, ValueError):
+                ready, _ = receive(_pipe(process.stdout))
+                self.limits = dict(cast("dict[str, bool]", ready.get("limits", {})))
+            except (EOFError, ValueError, TypeError):
                 self.stop()
             else:
                 return process

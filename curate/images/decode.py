@@ -130,6 +130,18 @@ class Decoder:
         """Process ids of the workers that run now; they start with the first files."""
         return [child.pid for child in self._children if child.pid is not None]
 
+    def limits(self) -> dict[str, bool]:
+        """Which limits the operating system holds a worker to, by what is limited.
+
+        Raises CurateError when no worker can be started.
+        """
+        child = self._idle.get()
+        try:
+            child.start()
+            return dict(child.limits)
+        finally:
+            self._idle.put(child)
+
     def map(
         self, paths: Iterable[Path], root: Path | None = None
     ) -> Iterator[tuple[Path, DecodeResult]]:

@@ -103,6 +103,13 @@ class Previews:
                 found.update(connection.execute(_GET, (wanted,)))
         return found
 
+    def faults(self, deep: bool) -> list[str]:
+        """What SQLite finds wrong with the file; `deep` compares its index with the table too."""
+        check = "integrity_check" if deep else "quick_check"
+        with self._using() as connection:
+            found = [str(row[0]) for row in connection.execute(f"PRAGMA {check}")]
+        return [fault for fault in found if fault != "ok"]
+
     def copy_to(self, path: Path) -> None:
         """Copy what is committed to the new file `path`; when it returns, it is on the disk."""
         with self._using() as connection, _storage(path), closing(sqlite3.connect(path)) as new:

@@ -46,6 +46,15 @@ def load_pixels(previews: Previews, hashes: Sequence[str], size: int) -> torch.T
     return torch.from_numpy(pixels)
 
 
+def is_picture(preview: bytes) -> bool:
+    """Whether a preview still opens; a damaged one does not."""
+    try:
+        _square(preview, 8)
+    except (OSError, ValueError, SyntaxError):
+        return False
+    return True
+
+
 def _room(count: int, size: int) -> NDArray[np.uint8]:
     shape = (count, 3, size, size)
     if count * 3 * size * size <= MAPPED_ABOVE:

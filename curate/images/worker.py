@@ -57,8 +57,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the program to act on
     pixels.prepare(config)
     answers = _own_standard_output()
-    _limit(config)
-    send(answers, {"kind": "ready"})
+    send(answers, {"kind": "ready", "limits": _limit(config)})
     with suppress(EOFError, BrokenPipeError):
         while True:
             _, request = receive(sys.stdin.buffer)
@@ -77,21 +76,24 @@ def _own_standard_output() -> IO[bytes]:
     return answers
 
 
-def _limit(config: DecodeConfig) -> None:
-    """Limit memory, and forbid writing files; where the operating system knows such limits."""
+def _limit(config: DecodeConfig) -> dict[str, bool]:
+    """Limit memory, and forbid writing files; which of the limits this operating system keeps."""
+    return {
+        "memory": _limited("RLIMIT_AS", config.memory_bytes),
+        "written files": _limited("RLIMIT_FSIZE", 0),
+        "core dumps": _limited("RLIMIT_CORE", 0),
+        "open files": _limited("RLIMIT_NOFILE", _OPEN_FILES),
+    }
+
+
+def _limited(name: str, value: int) -> bool:
     try:
         import resource
-    except ImportError:
-        return
-    limits = (
-        ("RLIMIT_AS", config.memory_bytes),
-        ("RLIMIT_FSIZE", 0),
-        ("RLIMIT_CORE", 0),
-        ("RLIMIT_NOFILE", _OPEN_FILES),
-    )
-    for name, value in limits:
-        with suppress(AttributeError, ValueError, OSError):
-            resource.setrlimit(getattr(resource, name), (value, value))
+
+        resource.setrlimit(getattr(resource, name), (value, value))
+    except (ImportError, AttributeError, ValueError, OSError):
+        return False
+    return True
 
 
 def _self_destruct(seconds: float) -> None:

@@ -1,0 +1,216 @@
+"""Is everything there, whole and as it was? Each check says what it found, and what to do.
+
+`mend` does what is safe while other processes work: it makes lost previews again from their
+originals, and queues images that a network has forgotten.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from curate.catalog.checking import database_faults, every_content, forgotten, labeled_places
+from curate.catalog.engine import chunks
+from curate.errors import CheckpointRefused
+from curate.images.decode import DecodedImage, Decoder
+from curate.images.paths import decode, root_path
+from curate.images.previews import CHUNK
+from curate.images.transforms import is_picture
+from curate.model.checkpoint import WEIGHTS, read_manifest
+from curate.status import ROLES
+from curate.workspace import Workspace
+
+State = Literal["ok", "mended", "warning", "broken"]
+LEAST_FREE = 1_000_000_000
+"""Bytes; a fine-tune and its checkpoint want some hundred million."""
+NAMED = 3
+_AGAIN = "put a backup in its place (`curate restore`), or train and ingest again"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found, and what to do about it."""
+
+    check: str
+    state: State
+    message: str
+    advice: str = ""
+
+
+def examine(
+    workspace: Workspace, decoder: Decoder, *, deep: bool = False, mend: bool = False
+) -> Iterator[Finding]:
+    """Check one thing after the other; `deep` also reads every preview and every index."""
+    yield _catalog(workspace, deep)
+    yield _previews_file(workspace, deep)
+    yield from _previews(workspace, decoder, mend)
+    if deep:
+        yield _damaged(workspace)
+    yield from _checkpoints(workspace)
+    yield from _queues(workspace, mend)
+    yield from _inboxes(workspace)
+    yield _space(workspace)
+    yield from _limits(decoder)
+
+
+def _catalog(workspace: Workspace, deep: bool) -> Finding:
+    faults = database_faults(workspace.catalog.engine, deep)
+    if faults:
+        return Finding("catalog", "broken", _first(faults, "fault"), _AGAIN)
+    return Finding("catalog", "ok", "whole")
+
+
+def _previews_file(workspace: Workspace, deep: bool) -> Finding:
+    faults = workspace.previews.faults(deep)
+    if faults:
+        return Finding("previews", "broken", _first(faults, "fault"), _AGAIN)
+    return Finding("previews", "ok", "the file is whole")
+
+
+def _previews(workspace: Workspace, decoder: Decoder, mend: bool) -> Iterator[Finding]:
+    """Pictures without a preview, and previews that no picture needs."""
+    lost, spare = _lost_and_spare(workspace)
+    made = _made_again(workspace, decoder, lost) if mend else 0
+    if made:
+        yield Finding("previews", "mended", f"{made} made again from their originals")
+    if left := len(lost) - made:
+        advice = "their originals are gone or changed; restore a backup" if mend else "try --fix"
+        yield Finding("previews", "broken", f"{left} missing", advice)
+    if spare:
+        yield Finding("previews", "ok", f"{spare} that no row needs (kept, in case one comes)")
+
+
+def _lost_and_spare(workspace: Workspace) -> tuple[list[str], int]:
+    """Contents without a preview, and how many previews there are of none; both in one walk."""
+    held, lost, used, kept = workspace.previews.hashes(), list[str](), 0, 0
+    have = next(held, None)
+    for sha256 in every_content(workspace.catalog.engine):
+        while have is not None and have < sha256:
+            have, kept = next(held, None), kept + 1
+        if have == sha256:
+            used += 1
+        else:
+            lost.append(sha256)
+    while have is not None:
+        have, kept = next(held, None), kept + 1
+    return lost, kept - used
+
+
+def _made_again(workspace: Workspace, decoder: Decoder, lost: list[str]) -> int:
+    """Make previews from originals that still have the content; returns how many."""
+    return sum(
+        any(
+            _made_from(workspace, decoder, sha256, *place)
+            for place in _originals(workspace, sha256)
+        )
+        for sha256 in lost
+    )
+
+
+def _made_from(
+    workspace: Workspace, decoder: Decoder, sha256: str, original: Path, root: Path | None
+) -> bool:
+    ((_, found),) = decoder.map([original], root)
+    if not isinstance(found, DecodedImage) or found.sha256 != sha256:
+        return False
+    workspace.previews.add([(sha256, found.preview)])
+    return True
+
+
+def _originals(workspace: Workspace, sha256: str) -> Iterator[tuple[Path, Path | None]]:
+    """Where a content was seen, and the inbox below which no link is to be followed."""
+    for root_uri, path in workspace.catalog.places(sha256):
+        root = root_path(root_uri)
+        yield root / decode(path), root
+    for labeled, path in labeled_places(workspace.catalog.engine, sha256):
+        yield Path(labeled) / decode(path), None
+
+
+def _damaged(workspace: Workspace) -> Finding:
+    """Previews that are no pictures any more."""
+    bad = [
+        sha256
+        for names in chunks(workspace.previews.hashes(), CHUNK)
+        for sha256, preview in workspace.previews.get_many(names).items()
+        if not is_picture(preview)
+    ]
+    if bad:
+        return Finding("previews", "broken", _first(bad, "damaged one"), _AGAIN)
+    return Finding("previews", "ok", "each opens")
+
+
+def _checkpoints(workspace: Workspace) -> Iterator[Finding]:
+    """Whether each network is there, and is what it was when it was made."""
+    rows = workspace.catalog.models.list()
+    names = [row.checkpoint_id for row in rows]
+    bad = [name[:12] for name in names if not _is_whole(workspace, name)]
+    if bad:
+        advice = "restore it from a backup, or switch to another with `curate models use ID`"
+        yield Finding("networks", "broken", _first(bad, "damaged one"), advice)
+    elif names:
+        yield Finding("networks", "ok", f"{len(names)}, as they were made")
+    if not any(workspace.catalog.models.active(role) for role in ROLES):
+        yield Finding("networks", "warning", "none serves yet", "run `curate train LABELED`")
+
+
+def _is_whole(workspace: Workspace, identity: str) -> bool:
+    """Its name is the SHA-256 of its weights, which name that of its manifest."""
+    try:
+        weights = (workspace.checkpoints / identity / WEIGHTS).read_bytes()
+        read_manifest(workspace.checkpoints / identity)
+    except (OSError, CheckpointRefused):
+        return False
+    return hashlib.sha256(weights).hexdigest() == identity
+
+
+def _queues(workspace: Workspace, mend: bool) -> Iterator[Finding]:
+    """Images that a network in service will never score, for nothing has queued them."""
+    for name, images in forgotten(workspace.catalog.engine).items():
+        if mend:
+            workspace.catalog.models.queue_again(name)
+            yield Finding("queue", "mended", f"{images} images wait for {name[:12]} again")
+        else:
+            yield Finding("queue", "broken", f"{images} not queued for {name[:12]}", "try --fix")
+
+
+def _inboxes(workspace: Workspace) -> Iterator[Finding]:
+    for source in workspace.catalog.sources():
+        root = root_path(source.root_uri)
+        if not root.is_dir():
+            advice = "mount it again, or leave it: what was catalogued stays"
+            yield Finding("inbox", "warning", f"{root} is not there", advice)
+        elif source.watch_mode == "poll":
+            advice = "more watches (fs.inotify.max_user_watches), or a local disk, make it faster"
+            yield Finding("inbox", "warning", f"{root} is looked at without events", advice)
+        else:
+            yield Finding("inbox", "ok", str(root))
+
+
+def _space(workspace: Workspace) -> Finding:
+    free = shutil.disk_usage(workspace.folder).free
+    needed = max(LEAST_FREE, workspace.previews.path.stat().st_size // 10)
+    message = f"{free / 1e9:.1f} GB free"
+    if free < needed:
+        return Finding("disk", "warning", message, f"free some: {needed / 1e9:.1f} GB are wanted")
+    return Finding("disk", "ok", message)
+
+
+def _limits(decoder: Decoder) -> Iterator[Finding]:
+    """What the operating system holds the decode workers to."""
+    limits = decoder.limits()
+    held, missing = ([name for name in limits if limits[name] is kept] for kept in (True, False))
+    if held:
+        yield Finding("decoder", "ok", f"limits hold: {', '.join(held)}")
+    if missing:
+        advice = "run where uploads are hostile on Linux alone, which keeps all of them"
+        yield Finding("decoder", "warning", f"no limit here: {', '.join(missing)}", advice)
+
+
+def _first(names: list[str], what: str) -> str:
+    shown = ", ".join(names[:NAMED])
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"{what}{'s' * (len(names) != 1)}: {shown}{more}"
