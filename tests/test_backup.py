@@ -18,8 +18,10 @@ from typing import Any
 import pytest
 
 from curate.backup import CHECKPOINTS, back_up, restore
+from curate.catalog.copying import copy_catalog
 from curate.catalog.engine import read
 from curate.catalog.schema import open_catalog
+from curate.catalog.store import Catalog
 from curate.catalog.tables import Base
 from curate.errors import NoCatalog, StorageError, UsageError
 from curate.images.previews import Previews
@@ -84,6 +86,7 @@ def test_a_project_comes_back_whole(filled: Path) -> None:
 
 
 def test_between_both_databases_and_back(filled: Path, database: str, tmp_path: Path) -> None:
+    children_first(filled / ".curate" / "catalog.db")
     before = rows(filled / ".curate" / "catalog.db")
     run(filled, "backup", "kept")
     away = tmp_path / "away"
@@ -97,6 +100,18 @@ def test_between_both_databases_and_back(filled: Path, database: str, tmp_path: 
     refused = run(tmp_path, "restore", filled / "kept", "--catalog", database, code=2)
     assert "holds something (alarm_rate)" in refused.stderr
     assert not (tmp_path / ".curate").exists()
+
+
+def children_first(file: Path) -> None:
+    """Make checkpoints that others come from the last, as SQLite hands them out."""
+    with closing(sqlite3.connect(file)) as connection:
+        for statement in (
+            "CREATE TEMP TABLE roots AS SELECT * FROM checkpoint WHERE kind = 'pretrained'",
+            "DELETE FROM checkpoint WHERE kind = 'pretrained'",
+            "INSERT INTO checkpoint SELECT * FROM roots",
+        ):
+            connection.execute(statement)
+        connection.commit()
 
 
 def adding(workspace: Workspace, done: threading.Event) -> Iterator[int]:
@@ -143,6 +158,24 @@ def test_what_arrives_meanwhile_does_not_tear_it(workspace: Workspace, tmp_path:
         for name in ("catalog.db", "previews.db"):
             with closing(sqlite3.connect(folder / name)) as connection:
                 assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_no_row_is_copied_without_its_preview(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = adding(workspace, threading.Event())
+    real = copy_catalog
+
+    def copy(old: Catalog, new: Path | str) -> None:
+        next(numbers)
+        real(old, new)
+        next(numbers)
+
+    monkeypatch.setattr("curate.backup.copy_catalog", copy)
+    assert back_up(workspace, tmp_path / "kept").images == 50
+    hashes = {row[0] for row in rows(tmp_path / "kept" / "catalog.db")["image"]}
+    with Previews.open(tmp_path / "kept" / "previews.db") as previews:
+        assert hashes <= set(previews.hashes())
 
 
 def test_nothing_is_overwritten(workspace: Workspace, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def project_once(trained_once: Path, tmp_path_factory: pytest.TempPathFactory) -
     """A project with twelve uploads, tagged."""
     folder = tmp_path_factory.mktemp("doctor") / "project"
     shutil.copytree(trained_once, folder)
-    draw(folder / "inbox", "disc", range(5000, 5012))
+    draw(folder / "inbox" / "new", "disc", range(5000, 5012))
     run(folder, "ingest", "inbox")
     return folder
 
@@ -95,7 +95,7 @@ def test_lost_previews_are_made_again_where_the_original_is_still_the_same(
 ) -> None:
     with open_workspace(str(project / ".curate"), create=False) as workspace:
         before = dict(previews(workspace))
-    inbox = project_once / "inbox"
+    inbox = project_once / "inbox" / "new"
     kept = [path.read_bytes() for path in (inbox / "disc-5000.png", inbox / "disc-5001.png")]
     change(project / ".curate" / "previews.db", "DELETE FROM previews")
     assert amiss(project, decoder) == [("previews", "broken", "132 missing")]
@@ -123,15 +123,15 @@ def previews(workspace: Workspace) -> dict[str, bytes]:
 def test_no_link_is_followed_to_an_original(
     project: Path, project_once: Path, decoder: Decoder, tmp_path: Path
 ) -> None:
-    inbox = project_once / "inbox"
+    new = project_once / "inbox" / "new"
     change(project / ".curate" / "previews.db", "DELETE FROM previews")
-    shutil.move(inbox / "disc-5003.png", tmp_path / "elsewhere.png")
-    (inbox / "disc-5003.png").symlink_to(tmp_path / "elsewhere.png")
+    shutil.move(new, tmp_path / "elsewhere")
+    new.symlink_to(tmp_path / "elsewhere")
     try:
-        assert ("previews", "broken", "1 missing") in amiss(project, decoder, mend=True)
+        assert ("previews", "broken", "12 missing") in amiss(project, decoder, mend=True)
     finally:
-        (inbox / "disc-5003.png").unlink()
-        shutil.move(tmp_path / "elsewhere.png", inbox / "disc-5003.png")
+        new.unlink()
+        shutil.move(tmp_path / "elsewhere", new)
 
 
 def test_previews_without_a_row_are_counted_and_kept(project: Path, decoder: Decoder) -> None:
