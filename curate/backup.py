@@ -6,7 +6,6 @@ A backup is a folder like `.curate/`, with an SQLite catalog whatever the databa
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,10 +17,10 @@ from curate.catalog.store import Catalog
 from curate.durable import sync_folder, write_synced
 from curate.errors import NoCatalog, UsageError
 from curate.images.previews import Previews
+from curate.model.checkpoint import MANIFEST, WEIGHTS, is_whole
 from curate.workspace import Workspace, is_empty_folder, locate, whole
 
 CATALOG, PREVIEWS, CHECKPOINTS = "catalog.db", "previews.db", "checkpoints"
-WEIGHTS, MANIFEST = "model.safetensors", "checkpoint.json"
 OnPart = Callable[[str], None]
 
 
@@ -97,16 +96,12 @@ def _with_checkpoints(catalog: Catalog, checkpoints: Path, folder: Path) -> Copi
 
 
 def _copy_checkpoint(checkpoint: Path, target: Path) -> bool:
-    """Whether it was whole: its name is the SHA-256 of its weights."""
-    try:
-        files = {name: (checkpoint / name).read_bytes() for name in (WEIGHTS, MANIFEST)}
-    except OSError:
-        return False
-    if hashlib.sha256(files[WEIGHTS]).hexdigest() != checkpoint.name:
+    """Whether it was whole."""
+    if not is_whole(checkpoint):
         return False
     made = target / checkpoint.name
     made.mkdir(parents=True)
-    for name, content in files.items():
-        write_synced(made / name, content)
+    for name in (WEIGHTS, MANIFEST):
+        write_synced(made / name, (checkpoint / name).read_bytes())
     sync_folder(made)
     return True

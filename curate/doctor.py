@@ -6,7 +6,6 @@ originals, and queues images that a network has forgotten.
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,12 +14,11 @@ from typing import Literal
 
 from curate.catalog.checking import database_faults, every_content, forgotten, labeled_places
 from curate.catalog.engine import chunks
-from curate.errors import CheckpointRefused
 from curate.images.decode import DecodedImage, Decoder
 from curate.images.paths import decode, root_path
 from curate.images.previews import CHUNK
 from curate.images.transforms import is_picture
-from curate.model.checkpoint import WEIGHTS, read_manifest
+from curate.model.checkpoint import is_whole
 from curate.status import ROLES
 from curate.workspace import Workspace
 
@@ -147,7 +145,7 @@ def _checkpoints(workspace: Workspace) -> Iterator[Finding]:
     """Whether each network is there, and is what it was when it was made."""
     rows = workspace.catalog.models.list()
     names = [row.checkpoint_id for row in rows]
-    bad = [name[:12] for name in names if not _is_whole(workspace, name)]
+    bad = [name[:12] for name in names if not is_whole(workspace.checkpoints / name)]
     if bad:
         advice = "restore it from a backup, or switch to another with `curate models use ID`"
         yield Finding("networks", "broken", _first(bad, "damaged one"), advice)
@@ -155,16 +153,6 @@ def _checkpoints(workspace: Workspace) -> Iterator[Finding]:
         yield Finding("networks", "ok", f"{len(names)}, as they were made")
     if not any(workspace.catalog.models.active(role) for role in ROLES):
         yield Finding("networks", "warning", "none serves yet", "run `curate train LABELED`")
-
-
-def _is_whole(workspace: Workspace, identity: str) -> bool:
-    """Its name is the SHA-256 of its weights, which name that of its manifest."""
-    try:
-        weights = (workspace.checkpoints / identity / WEIGHTS).read_bytes()
-        read_manifest(workspace.checkpoints / identity)
-    except (OSError, CheckpointRefused):
-        return False
-    return hashlib.sha256(weights).hexdigest() == identity
 
 
 def _queues(workspace: Workspace, mend: bool) -> Iterator[Finding]:

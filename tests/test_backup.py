@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -128,23 +129,19 @@ def adding(workspace: Workspace, done: threading.Event) -> Iterator[int]:
 
 
 def test_what_arrives_meanwhile_does_not_tear_it(workspace: Workspace, tmp_path: Path) -> None:
-    done, begun, failed = threading.Event(), threading.Event(), list[BaseException]()
+    done, begun = threading.Event(), threading.Event()
 
     def add() -> None:
-        try:
-            for number in adding(workspace, done):
-                if number >= 500:
-                    begun.set()
-        except BaseException as error:
-            failed.append(error)
+        for number in adding(workspace, done):
+            if number >= 500:
+                begun.set()
 
-    thread = threading.Thread(target=add)
-    thread.start()
-    assert begun.wait(60)
-    counts = [back_up(workspace, tmp_path / f"kept-{number}").images for number in range(5)]
-    done.set()
-    thread.join()
-    assert not failed
+    with ThreadPoolExecutor() as threads:
+        ended = threads.submit(add)
+        assert begun.wait(60)
+        counts = [back_up(workspace, tmp_path / f"kept-{number}").images for number in range(5)]
+        done.set()
+        ended.result()
     assert counts == sorted(counts)
     assert counts[0] >= 500
     for number, count in enumerate(counts):
@@ -201,15 +198,15 @@ def test_an_empty_folder_is_a_new_one(workspace: Workspace, tmp_path: Path) -> N
         assert made.catalog.counts().images == 0
 
 
-@pytest.mark.parametrize("damage", ["flipped", "gone"])
+@pytest.mark.parametrize("damage", ["model.safetensors", "checkpoint.json", "gone"])
 def test_a_damaged_network_is_named_and_left_out(filled: Path, damage: str) -> None:
     checkpoint = min((filled / ".curate" / "checkpoints").iterdir())
     if damage == "gone":
         shutil.rmtree(checkpoint)
     else:
-        content = bytearray((checkpoint / "model.safetensors").read_bytes())
-        content[-1] ^= 1
-        (checkpoint / "model.safetensors").write_bytes(content)
+        content = bytearray((checkpoint / damage).read_bytes())
+        content[-2] ^= 1
+        (checkpoint / damage).write_bytes(content)
     done = run(filled, "backup", "kept")
     assert f"1 network missing or damaged and not copied; the first is {checkpoint.name[:12]}" in (
         " ".join(done.stderr.split())

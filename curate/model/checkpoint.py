@@ -155,6 +155,15 @@ def read_manifest(path: Path) -> Checkpoint:
     return _verified(path, header, _content(path / MANIFEST))
 
 
+def is_whole(path: Path) -> bool:
+    """Whether the checkpoint in the directory `path` is what it was when it was made."""
+    try:
+        read_manifest(path)
+        return _digest(_content(path / WEIGHTS)) == path.name
+    except CheckpointRefused:
+        return False
+
+
 def _verified(path: Path, header: bytes, manifest: bytes) -> Checkpoint:
     try:
         expected = metadata_of(header).get(MANIFEST)
