@@ -21,6 +21,7 @@ from curate.images.decode import Decoder
 from curate.ingest import ingest
 from curate.model.candidates import Candidates
 from curate.model.checkpoint import read_manifest
+from curate.model.share import excess_p_value
 from curate.recipes.attempt import canary_count, look
 from curate.recipes.runs import Update
 from curate.recipes.standing_out import Describe, Learned, Pictures
@@ -79,6 +80,20 @@ def test_an_inbox_of_our_own_is_left_alone(workspace: Workspace) -> None:
     assert result.outcome == "skipped"
     assert "beyond chance" in result.reason
     assert detector(workspace) == before
+
+
+def test_the_gate_asks_every_labeled_image_that_nothing_was_trained_on(
+    workspace: Workspace,
+) -> None:
+    fill(workspace, 5, 5)
+    workspace.catalog.rates.set(0.1, datetime.now(UTC))
+    parent = str(workspace.catalog.models.active("classifier"))
+    materials = gather(workspace, parent, FinetuneConfig()).materials
+    result = finetune(workspace, FinetuneConfig(recipe=replace(QUICK, significance=0.0)))
+    opinion = look(materials.network, materials.reference, materials, combine=True)
+    known = [materials.canaries, materials.held_out, materials.validation]
+    assert len(opinion.known) == sum(map(len, known))
+    assert result.figures["ood_share_p_value"] == excess_p_value(opinion.inbox, opinion.known)
 
 
 def test_a_loss_that_is_no_number_changes_nothing(workspace: Workspace) -> None:

@@ -20,7 +20,7 @@ from curate.model.guard import Evidence, judge
 from curate.model.inference import BATCH, descriptions, predict
 from curate.model.network import TwoHeadNetwork
 from curate.model.scores import Reference, Scores, Standard, in_chunks, standard_of, tag_score
-from curate.model.share import OodShare, estimate_share
+from curate.model.share import best_bin, excess_p_value
 from curate.model.split import LabeledSplit, accuracy, feature_bank
 from curate.recipes.runs import Diverged, Run, Update, run_guarded, run_paper
 from curate.recipes.standing_out import Pictures, learn_discriminant
@@ -76,9 +76,15 @@ class Opinion:
     """What a network says of the materials: its standard, and the scores (N,) that it tags by."""
 
     standard: Standard
+    validation: torch.Tensor
     inbox: torch.Tensor
     canaries: torch.Tensor
     held_out: torch.Tensor
+
+    @property
+    def known(self) -> torch.Tensor:
+        """Scores of all labeled images that nothing was trained on."""
+        return torch.cat([self.calibration, self.validation])
 
     @property
     def calibration(self) -> torch.Tensor:
@@ -119,13 +125,14 @@ def attempt(
     if lack := _lacking(materials, config):
         return Attempt(None, lack, skipped=True)
     frozen = look(materials.network, materials.reference, materials, combine=True)
-    share = estimate_share(frozen.inbox, frozen.calibration)
-    figures = {"ood_share": share.share, "ood_share_p_value": share.p_value}
-    if no_ood := _gate(share, len(materials.inbox), config):
+    share = best_bin(frozen.inbox, frozen.calibration)
+    p_value = excess_p_value(frozen.inbox, frozen.known)
+    figures = {"ood_share": share, "ood_share_p_value": p_value}
+    if no_ood := _gate(p_value, len(materials.inbox), config):
         return Attempt(None, no_ood, True, figures)
     network = copy.deepcopy(materials.network)
     try:
-        learned, made = tune(network, materials, frozen, share.share, config, progress, on_update)
+        learned, made = tune(network, materials, frozen, share, config, progress, on_update)
     except Diverged as error:
         return Attempt(None, str(error), False, figures)
     tuned, objection, found = weigh(network, learned, materials, frozen, config)
@@ -140,9 +147,11 @@ def look(
     def scores(pixels: torch.Tensor) -> Scores:
         return materials.scores(network, reference, pixels)
 
-    standard = standard_of(scores(materials.validation.pixels)) if combine else {}
+    validation = scores(materials.validation.pixels)
+    standard = standard_of(validation) if combine else {}
     parts = (materials.inbox, materials.canaries.pixels, materials.held_out.pixels)
-    return Opinion(standard, *(tag_score(scores(part), standard) for part in parts))
+    found = (tag_score(scores(part), standard) for part in parts)
+    return Opinion(standard, tag_score(validation, standard), *found)
 
 
 def tune(
@@ -240,14 +249,14 @@ def _lacking(materials: Materials, config: FinetuneConfig) -> str | None:
     return None
 
 
-def _gate(share: OodShare, images: int, config: FinetuneConfig) -> str | None:
+def _gate(p_value: float, images: int, config: FinetuneConfig) -> str | None:
     """Why the guarded recipe does not fine-tune on such an inbox, None when it does."""
     recipe = config.recipe
     if not isinstance(recipe, GuardedRecipe) or config.force:
         return None
-    if share.p_value <= recipe.significance:
+    if p_value <= recipe.significance:
         return None
     return (
-        f"no OOD share in the inbox beyond chance (p = {share.p_value:.2f} over {images} images); "
+        f"no OOD share in the inbox beyond chance (p = {p_value:.2f} over {images} images); "
         "the frozen network goes on"
     )

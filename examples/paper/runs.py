@@ -19,7 +19,7 @@ from curate.model.inference import predict
 from curate.model.metrics import auroc
 from curate.model.network import TwoHeadNetwork
 from curate.model.scores import METHODS, Reference, tag_score
-from curate.model.share import estimate_share
+from curate.model.share import best_bin
 from curate.model.split import accuracy, feature_bank
 from curate.recipes.attempt import (
     Attempt,
@@ -175,7 +175,7 @@ def _run(
 def _control(materials: Materials, config: FinetuneConfig, progress: Path) -> Attempt:
     """An attempt without gate and guard."""
     frozen = _frozen(materials).opinion
-    share = estimate_share(frozen.inbox, frozen.calibration).share
+    share = best_bin(frozen.inbox, frozen.calibration)
     network = copy.deepcopy(materials.network)
     try:
         learned, made = tune(network, materials, frozen, share, config, progress)

@@ -7,7 +7,7 @@ import torch
 
 from curate.model.share import (
     best_bin,
-    estimate_share,
+    excess_p_value,
     mid_rank,
     rank_sum_auroc,
     rank_sum_p_value,
@@ -21,11 +21,24 @@ def test_rank_sum_by_hand() -> None:
 
 
 def test_p_value_by_hand() -> None:
-    # All of 12 inbox scores lie above all of 12: excess 0.5, spread sqrt(2/12/12) = 0.11785,
-    # so z = 4.2426 and the upper tail of the normal distribution is 1.1045e-5.
+    # All of 12 scores lie above all of 12 others: their mean ranks differ by 0.5. The ranks of 24
+    # have the variance 25 / 288, so z = 0.5 / sqrt(25 / 288 / 6) = 4.1569.
     high, low = torch.arange(12.0) + 100, torch.arange(12.0)
-    assert rank_sum_p_value(high, low) == pytest.approx(1.1045e-5, rel=1e-3)
-    assert rank_sum_p_value(low, high) == pytest.approx(1 - 1.1045e-5)
+    assert rank_sum_p_value(high, low) == pytest.approx(1.6133e-5, rel=1e-3)
+    assert rank_sum_p_value(low, high) == pytest.approx(1 - 1.6133e-5)
+
+
+def test_scores_that_are_all_the_same_tell_nothing() -> None:
+    assert excess_p_value(torch.ones(5), torch.ones(7)) == 0.5
+
+
+def test_p_value_as_scipy_has_it() -> None:
+    generator = torch.Generator().manual_seed(3)
+    scores, others = (torch.randint(50, (n,), generator=generator) for n in (300, 200))
+    found = pytest.importorskip("scipy.stats").mannwhitneyu(
+        scores, others, alternative="greater", use_continuity=False, method="asymptotic"
+    )
+    assert rank_sum_p_value(scores, others) == pytest.approx(float(found.pvalue), abs=1e-6)
 
 
 def test_mid_ranks_of_the_reference_itself() -> None:
@@ -43,13 +56,27 @@ def test_best_bin_by_hand() -> None:
 def test_no_ood_is_found_about_as_often_as_the_level_says() -> None:
     generator = torch.Generator().manual_seed(1)
     found = [
-        estimate_share(
-            torch.randn(400, generator=generator), torch.randn(300, generator=generator)
-        ).p_value
+        excess_p_value(torch.randn(400, generator=generator), torch.randn(300, generator=generator))
         <= 0.05
         for _ in range(400)
     ]
     assert 0.02 <= sum(found) / 400 <= 0.09
+
+
+def test_a_small_share_is_found_more_often_than_by_plain_ranks() -> None:
+    generator = torch.Generator().manual_seed(4)
+
+    def uniform(count: int) -> torch.Tensor:
+        return torch.rand(count, generator=generator)
+
+    pairs = [
+        # The fifth root has the distribution function F**5: its AUROC is 5/6.
+        (torch.cat([uniform(950), uniform(50) ** (1 / 5)]), uniform(1000))
+        for _ in range(400)
+    ]
+    squared = sum(excess_p_value(*pair) <= 0.05 for pair in pairs)
+    plain = sum(rank_sum_p_value(*pair) <= 0.05 for pair in pairs)
+    assert squared > plain + 12
 
 
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.9])
@@ -59,6 +86,6 @@ def test_a_known_share_of_clear_ood_is_found(share: float) -> None:
     inbox = torch.cat(
         [torch.randn(2000 - ood, generator=generator), torch.randn(ood, generator=generator) + 4]
     )
-    found = estimate_share(inbox, torch.randn(1000, generator=generator))
-    assert found.share == pytest.approx(share, abs=0.06)
-    assert found.p_value < 1e-3
+    known = torch.randn(1000, generator=generator)
+    assert best_bin(inbox, known) == pytest.approx(share, abs=0.06)
+    assert excess_p_value(inbox, known) < 1e-3
