@@ -6,15 +6,25 @@ A maker writes beside the place, waits for the disk, renames, and waits for the 
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import socket
 from pathlib import Path
+
+# Beside a database of that name lie its journal and the like.
+_TEMPORARY = re.compile(r"\.tmp-(?P<host>.+)-(?P<pid>\d+)-[0-9a-f]{8}(-|$)")
 
 
 def temporary_beside(path: Path) -> Path:
     """A fresh name beside `path` that tells whose it is, so that a sweep takes the dead's only."""
     owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
     return path.with_name(f"{path.name}.tmp-{owner}")
+
+
+def maker_of(path: Path) -> tuple[int, str] | None:
+    """Process id and host of the maker of a temporary file, None where the name is no such one."""
+    made = _TEMPORARY.search(path.name)
+    return (int(made["pid"]), made["host"]) if made else None
 
 
 def write_synced(path: Path, content: bytes) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import glob
 import os
-import re
 import shutil
 import socket
 from collections.abc import Iterable, Iterator
@@ -20,13 +19,12 @@ from pathlib import Path
 from curate.catalog.processes import is_running
 from curate.catalog.schema import find_catalog, open_catalog
 from curate.catalog.store import Catalog
-from curate.durable import sync_folder, temporary_beside
+from curate.durable import maker_of, sync_folder, temporary_beside
 from curate.errors import NoCatalog, StorageError, UsageError
 from curate.images.previews import Previews
 
 FOLDER = ".curate"
 LEASE_SECONDS = 600
-_TEMPORARY = re.compile(r"\.tmp-(?P<host>.+)-(?P<pid>\d+)(-|$)")
 
 
 @dataclass(frozen=True)
@@ -148,8 +146,8 @@ def _sweep(folder: Path) -> None:
 def sweep(paths: Iterable[Path]) -> None:
     """Remove those of the temporary files and folders whose makers, on this host, are dead."""
     for path in paths:
-        made = _TEMPORARY.search(path.name)
-        if made and is_running(int(made["pid"]), made["host"], "") is False:
+        maker = maker_of(path)
+        if maker and is_running(*maker, "") is False:
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
             else:

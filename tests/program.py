@@ -59,6 +59,16 @@ def shut(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     monkeypatch.setattr(os, "scandir", refusing)
 
 
+def abandoned(path: Path) -> Path:
+    """The temporary name beside `path` of a process that has ended."""
+    program = (
+        "import sys; from pathlib import Path; from curate.durable import temporary_beside; "
+        "print(temporary_beside(Path(sys.argv[1])))"
+    )
+    command = [sys.executable, "-c", program, os.fspath(path)]
+    return Path(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
+
+
 def environment() -> dict[str, str]:
     """The caller's, without what would change what the program shows."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CURATE_")}

@@ -6,8 +6,6 @@ import errno
 import json
 import shutil
 import sqlite3
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +27,7 @@ from curate.images.previews import Previews
 from curate.workspace import Workspace, open_workspace
 
 from .catalog.cases import ROOT, image, name_of
-from .program import draw, run
+from .program import abandoned, draw, run
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -232,13 +230,7 @@ def test_a_full_disk_leaves_nothing(
 
 
 def test_what_a_killed_backup_left_is_swept(workspace: Workspace, tmp_path: Path) -> None:
-    host = subprocess.run(
-        [sys.executable, "-c", "import os, socket; print(socket.gethostname(), os.getpid())"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split()
-    left = tmp_path / f"kept.tmp-{host[0]}-{host[1]}-abcd"
+    left = abandoned(tmp_path / "kept")
     left.mkdir()
     (left / "catalog.db").touch()
     back_up(workspace, tmp_path / "kept")

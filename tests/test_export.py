@@ -7,9 +7,6 @@ import io
 import json
 import os
 import shutil
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,7 +24,7 @@ from curate.images.decode import Decoder
 from curate.ingest import ingest
 from curate.workspace import Workspace, open_workspace
 
-from .program import picture
+from .program import abandoned, picture
 
 NAMES = ("plain.png", "=1+1.png", "a,b\n.png", "\udcff.png", "[bold].png")
 
@@ -213,10 +210,7 @@ def test_an_original_that_became_something_else_is_not_read(
 def test_what_a_killed_export_left_is_swept_by_the_next(
     workspace: Workspace, tmp_path: Path
 ) -> None:
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    left = tmp_path / f"out.csv.tmp-{socket.gethostname()}-{gone.pid}"
-    other = tmp_path / f"mine.csv.tmp-{socket.gethostname()}-{gone.pid}"
+    left, other = abandoned(tmp_path / "out.csv"), abandoned(tmp_path / "mine.csv")
     left.write_text("x")
     other.write_text("x")
     export(workspace, Query(), tmp_path / "out.csv", "csv")

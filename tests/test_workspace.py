@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from curate.durable import maker_of, temporary_beside
 from curate.errors import HeldByAnother, NoCatalog, StorageError, UsageError
 from curate.workspace import hold, locate, open_workspace
+
+from .program import abandoned
 
 
 def test_the_nearest_catalog_above_is_found(
@@ -37,27 +38,32 @@ def test_a_place_may_be_a_file_or_a_folder(tmp_path: Path) -> None:
 
 
 def test_only_the_temporary_files_of_the_dead_are_swept(tmp_path: Path) -> None:
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
     host = socket.gethostname()
     with open_workspace(str(tmp_path), create=True):
         pass
-    places = (tmp_path / "catalog.db.before-v2", tmp_path / "checkpoints" / "name")
-    for place in places:
-        place.with_name(f"{place.name}.tmp-{host}-{gone.pid}").mkdir()
-        place.with_name(f"{place.name}.tmp-{host}-{os.getpid()}").write_text("x")
-        place.with_name(f"{place.name}.tmp-elsewhere-{gone.pid}").write_text("x")
-    with open_workspace(str(tmp_path), create=True):
-        pass
-    for place in places:
-        left = sorted(path.name.split("tmp-")[1] for path in place.parent.glob("*.tmp-*"))
-        assert left == sorted([f"elsewhere-{gone.pid}", f"{host}-{os.getpid()}"])
+    for place in (tmp_path / "catalog.db.before-v2", tmp_path / "checkpoints" / "name"):
+        dead, ours = abandoned(place), temporary_beside(place)
+        elsewhere = dead.with_name(dead.name.replace(f"tmp-{host}", "tmp-elsewhere"))
+        dead.mkdir()
+        ours.write_text("x")
+        elsewhere.write_text("x")
+        with open_workspace(str(tmp_path), create=True):
+            pass
+        assert set(place.parent.glob("*.tmp-*")) == {ours, elsewhere}
+
+
+@pytest.mark.parametrize("token", ["12345678", "0123abcd"])
+def test_a_temporary_name_tells_its_maker(monkeypatch: pytest.MonkeyPatch, token: str) -> None:
+    monkeypatch.setattr("secrets.token_hex", lambda count: token)
+    monkeypatch.setattr("socket.gethostname", lambda: "host-7-of-9")
+    made = temporary_beside(Path("a", "catalog.db"))
+    assert maker_of(made) == (os.getpid(), "host-7-of-9")
+    assert maker_of(made.with_name(f"{made.name}-journal")) == (os.getpid(), "host-7-of-9")
+    assert maker_of(Path("a.tmp-x-1")) is None
 
 
 def test_what_a_stranger_named_like_a_temporary_file_is_not_swept(tmp_path: Path) -> None:
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    upload = tmp_path / "inbox" / f"a.jpg.tmp-{socket.gethostname()}-{gone.pid}"
+    upload = abandoned(tmp_path / "inbox" / "a.jpg")
     upload.parent.mkdir()
     upload.write_text("x")
     with open_workspace(str(tmp_path / "catalog.db"), create=True):
