@@ -61,16 +61,16 @@ def quiet_pipe() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except BrokenPipeError:
-        _discard(sys.stdout)
-        _discard(sys.stderr)
+        discard(sys.stdout)
+        discard(sys.stderr)
         raise SystemExit(0) from None
 
 
-def _discard(stream: IO[str]) -> None:
+def discard(stream: IO[str]) -> None:
     """Keeps the interpreter from complaining, at its end, of what it could not write."""
     try:
         stream.flush()
-    except BrokenPipeError:
+    except OSError:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
@@ -118,7 +118,13 @@ def _say(mark: str, style: str, message: str, wrap: bool = True) -> None:
         line = _WRAPPER(console.width).fill(line)
     shown = Text(line)
     shown.stylize(style, 0, len(mark))
-    console.print(shown, soft_wrap=True)
+    try:
+        console.print(shown, soft_wrap=True)
+    except BrokenPipeError:
+        raise
+    except OSError:
+        # A full disk under a log must not stop the work that the log tells of.
+        discard(sys.stderr)
 
 
 def show(message: str) -> None:

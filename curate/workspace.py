@@ -11,7 +11,7 @@ import os
 import shutil
 import socket
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -148,10 +148,16 @@ def sweep(paths: Iterable[Path]) -> None:
     for path in paths:
         maker = maker_of(path)
         if maker and is_running(*maker, "") is False:
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a folder, if the disk lets us: the next sweep tries again."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
 
 
 def is_empty_folder(path: Path) -> bool:
@@ -176,9 +182,7 @@ def whole(destination: Path, *, folder: bool) -> Iterator[Path]:
     except OSError as error:
         raise StorageError(destination, _refusal(error)) from error
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary)
-        temporary.unlink(missing_ok=True)
+        _remove(temporary)
 
 
 def _refusal(error: OSError) -> str:

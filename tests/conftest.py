@@ -17,6 +17,11 @@ from .postgresql import empty_database, running_server
 from .program import SHAPES, draw, run
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option of the long run in `tests/crash`."""
+    parser.addoption("--every-call", action="store_true", help="inject faults at every call")
+
+
 @pytest.fixture(autouse=True)
 def single_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures that a test computes itself are the same on every CPU."""

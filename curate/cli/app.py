@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from curate import __version__, console
-from curate.errors import CurateError
+from curate.errors import CurateError, StorageError
 
 ORDER = [
     "train",
@@ -130,3 +130,10 @@ def main() -> None:
     except Stopped as stopped:
         console.note("stopped; what was done is kept")
         sys.exit(stopped.exit_code)
+    except OSError as error:
+        console.discard(sys.stdout)
+        place = f" ({error.filename!r})" if error.filename else ""
+        console.error(
+            f"{error.strerror or error}{place}; what was done is kept: mend this, then run it again"
+        )
+        sys.exit(StorageError.exit_code)

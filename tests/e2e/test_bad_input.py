@@ -207,6 +207,38 @@ def test_a_full_disk(trained: Path) -> None:
     assert status(trained)["counts"]["images"] == 400
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
+@pytest.mark.parametrize("command", [["status"], ["status", "--json"], ["--help"], ["export"]])
+def test_output_that_cannot_be_written(trained_once: Path, command: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "curate", *command],
+            cwd=trained_once,
+            env=environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.returncode == 6
+    assert done.stderr.startswith("error: No space left on device; what was done is kept")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
+def test_messages_that_cannot_be_written_stop_no_work(trained: Path) -> None:
+    draw(trained / "inbox", "noise", range(3))
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "curate", "ingest", "inbox"],
+            cwd=trained,
+            env=environment(),
+            stderr=full,
+            stdout=subprocess.DEVNULL,
+        )
+    assert done.returncode == 0
+    assert status(trained)["counts"]["images"] == 3
+
+
 def test_hostile_names_and_strange_files(trained: Path) -> None:
     inbox = trained / "inbox"
     inbox.mkdir()
