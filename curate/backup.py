@@ -14,7 +14,7 @@ from pathlib import Path
 from curate.catalog.copying import copy_catalog, require_empty
 from curate.catalog.schema import open_catalog
 from curate.catalog.store import Catalog
-from curate.durable import sync_folder, write_synced
+from curate.durable import write_synced
 from curate.errors import NoCatalog, UsageError
 from curate.images.previews import Previews
 from curate.model.checkpoint import MANIFEST, WEIGHTS, is_whole
@@ -90,8 +90,6 @@ def _with_checkpoints(catalog: Catalog, checkpoints: Path, folder: Path) -> Copi
         name for name in names if not _copy_checkpoint(checkpoints / name, folder / CHECKPOINTS)
     )
     (folder / CHECKPOINTS).mkdir(exist_ok=True)
-    sync_folder(folder / CHECKPOINTS)
-    sync_folder(folder)
     return Copied(catalog.counts().images, len(names) - len(missing), missing)
 
 
@@ -103,5 +101,4 @@ def _copy_checkpoint(checkpoint: Path, target: Path) -> bool:
     made.mkdir(parents=True)
     for name in (WEIGHTS, MANIFEST):
         write_synced(made / name, (checkpoint / name).read_bytes())
-    sync_folder(made)
     return True

@@ -169,7 +169,8 @@ def is_empty_folder(path: Path) -> bool:
 def whole(destination: Path, *, folder: bool) -> Iterator[Path]:
     """A temporary path that takes the name `destination` once everything in it is written.
 
-    What dead processes left of their own tries is swept. Raises StorageError when the disk refuses.
+    The caller waits until the disk has the files in it; here the folders are waited for. What dead
+    processes left of their own tries is swept. Raises StorageError when the disk refuses.
     """
     sweep(destination.parent.glob(f"{glob.escape(destination.name)}.tmp-*"))
     temporary = temporary_beside(destination)
@@ -177,6 +178,8 @@ def whole(destination: Path, *, folder: bool) -> Iterator[Path]:
         if folder:
             temporary.mkdir(parents=True)
         yield temporary
+        for place, _, _ in os.walk(temporary):
+            sync_folder(Path(place))
         temporary.replace(destination)
         sync_folder(destination.parent)
     except OSError as error:

@@ -26,7 +26,7 @@ from curate.errors import NoCatalog, StorageError, UsageError
 from curate.images.previews import Previews
 from curate.workspace import Workspace, open_workspace
 
-from .catalog.cases import ROOT, image, name_of
+from .catalog.cases import ROOT, image
 from .program import abandoned, draw, run
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -235,29 +235,3 @@ def test_what_a_killed_backup_left_is_swept(workspace: Workspace, tmp_path: Path
     (left / "catalog.db").touch()
     back_up(workspace, tmp_path / "kept")
     assert [path.name for path in tmp_path.glob("kept*")] == ["kept"]
-
-
-def test_the_disk_has_it_before_it_has_its_name(
-    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    order: list[str] = []
-    for module, name in (
-        ("curate.catalog.engine", "sync_file"),
-        ("curate.images.previews", "sync_file"),
-        ("curate.backup", "sync_folder"),
-        ("curate.workspace", "sync_folder"),
-    ):
-        monkeypatch.setattr(f"{module}.{name}", lambda path: order.append(Path(path).name))
-    real = Path.replace
-
-    def replace(self: Path, target: Path) -> Path:
-        order.append("renamed")
-        return real(self, target)
-
-    monkeypatch.setattr(Path, "replace", replace)
-    workspace.previews.add([(name_of(1), b"one")])
-    back_up(workspace, tmp_path / "kept")
-    before = order[: order.index("renamed")]
-    assert before[:3] == ["catalog.db", "previews.db", CHECKPOINTS]
-    assert before[3].startswith("kept.tmp-")
-    assert order[-1] == tmp_path.name

@@ -125,7 +125,7 @@ def _under_strace(
     folder: Path, arguments: Sequence[object], before: Before, out: Path | str, *expressions: str
 ) -> Ended:
     fork = Fork(folder, arguments, before)
-    command = ["strace", "-y", "-qq", "-p", str(fork.pid), "-o", str(out)]
+    command = ["strace", "-y", "-s", "9999", "-qq", "-p", str(fork.pid), "-o", str(out)]
     options = [part for expression in expressions for part in ("-e", expression)]
     tracer = subprocess.Popen([*command, *options], stderr=subprocess.DEVNULL)
     while not _tracer(fork.pid):
