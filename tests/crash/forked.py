@@ -46,6 +46,11 @@ class Ended:
     said: str
     seconds: float
 
+    @property
+    def killed(self) -> bool:
+        """Whether SIGKILL ended it; 255, which the program never gives, is a code that was lost."""
+        return self.code in (-signal.SIGKILL, 255)
+
 
 class Fork:
     """`curate` with these arguments in `folder`, after `before`; it stands still until `go`."""

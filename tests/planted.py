@@ -1,0 +1,197 @@
+"""Deliberate breakages, each of which a named test must notice.
+
+    python -m tests.planted
+
+Works on a copy of the checkout. First every named test must pass there; then each fault is planted
+alone, and its test must fail. Ends with exit code 1 where one does not.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+TOP = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """In `file`, `old` (there once) becomes `new`; `test` must fail."""
+
+    what: str
+    file: str
+    old: str
+    new: str
+    test: str
+
+
+ORDER = "tests/crash/test_order.py"
+FAULTS = [
+    Fault(
+        "no fsync of a file",
+        "curate/durable.py",
+        "        file.write(content)\n        file.flush()\n        os.fsync(file.fileno())\n",
+        "        file.write(content)\n",
+        f"{ORDER}::test_a_network_is_on_the_disk_before_the_row_that_names_it",
+    ),
+    Fault(
+        "no fsync of an export",
+        "curate/export.py",
+        "            os.fsync(out.fileno())\n        return Exported(count)\n",
+        "        return Exported(count)\n",
+        f"{ORDER}::test_it_is_on_the_disk_before_it_has_its_name[csv-out.csv]",
+    ),
+    Fault(
+        "no fsync of the folder that a name is in",
+        "curate/workspace.py",
+        "        sync_folder(destination.parent)\n",
+        "",
+        f"{ORDER}::test_it_is_on_the_disk_before_it_has_its_name[backup-kept]",
+    ),
+    Fault(
+        "the catalog's commits do not wait for the disk",
+        "curate/catalog/engine.py",
+        '"synchronous=FULL"',
+        '"synchronous=NORMAL"',
+        f"{ORDER}::test_what_is_told_is_on_the_disk[ingest]",
+    ),
+    Fault(
+        "the previews' commits do not wait for the disk",
+        "curate/images/previews.py",
+        '"synchronous = FULL"',
+        '"synchronous = NORMAL"',
+        f"{ORDER}::test_a_preview_is_on_the_disk_before_the_row_that_names_it",
+    ),
+    Fault(
+        "the row is committed before the preview",
+        "curate/ingest.py",
+        "        self.workspace.previews.add((image.sha256, image.preview) for _, image in made)\n"
+        "        images = [self._image_row(path, image) for path, image in made]\n"
+        "        new = catalog.add_images(self.source_id, images, now)\n",
+        "        images = [self._image_row(path, image) for path, image in made]\n"
+        "        new = catalog.add_images(self.source_id, images, now)\n"
+        "        self.workspace.previews.add((image.sha256, image.preview) for _, image in made)\n",
+        f"{ORDER}::test_a_preview_is_on_the_disk_before_the_row_that_names_it",
+    ),
+    Fault(
+        "an export is written in its place",
+        "curate/workspace.py",
+        "    temporary = temporary_beside(destination)\n",
+        "    temporary = destination\n",
+        f"{ORDER}::test_it_is_on_the_disk_before_it_has_its_name[csv-out.csv]",
+    ),
+    Fault(
+        "nothing sweeps what the dead left",
+        "curate/workspace.py",
+        '        if maker and is_running(*maker, "") is False:\n',
+        "        if maker and False:\n",
+        "tests/crash/test_kill.py::test_two_hundred_kills",
+    ),
+    Fault(
+        "a deferred BEGIN",
+        "curate/catalog/engine.py",
+        '"BEGIN IMMEDIATE"))',
+        '"BEGIN"))',
+        "tests/catalog/test_engine.py::test_a_writer_holds_the_place_from_its_first_moment",
+    ),
+    Fault(
+        "one who slept through a takeover may still switch the network",
+        "curate/catalog/leases.py",
+        "    if row.fence != fence or row.released:\n",
+        "    if row.released:\n",
+        "tests/catalog/test_models.py::test_one_whose_lease_passed_on_cannot_switch",
+    ),
+    Fault(
+        "no list of formats",
+        "curate/images/containers.py",
+        "    if found in formats:\n",
+        "    if found:\n",
+        "tests/images/test_bad_inputs.py",
+    ),
+    Fault(
+        "no look at the end of a file",
+        "curate/images/containers.py",
+        "    if kind in checks and not checks[kind](data):\n",
+        "    if kind not in checks:\n",
+        "tests/images/test_bad_inputs.py::test_each_of_the_last_64_bytes_counts",
+    ),
+    Fault(
+        "no limit of memory for the decoder",
+        "curate/images/worker.py",
+        '_limited("RLIMIT_AS", config.memory_bytes)',
+        "True",
+        "tests/images/test_decoder.py::test_bomb_within_the_limits_of_size_is_out_of_memory",
+    ),
+    Fault(
+        "no wait until a file has settled",
+        "curate/images/inbox.py",
+        "if now - since >= self._settle_seconds",
+        "if now >= since",
+        "tests/watch/test_service.py::test_a_file_is_read_only_once_it_has_settled",
+    ),
+    Fault(
+        "a link in the inbox is followed",
+        "curate/images/inbox.py",
+        "yield entry.path, os.lstat(entry.path)",
+        "yield entry.path, os.stat(entry.path)",
+        "tests/images/test_inbox_files.py::test_scan_follows_no_link_and_opens_nothing_special",
+    ),
+    Fault(
+        "names reach the terminal as they are",
+        "curate/console.py",
+        '    return "".join(map(_visible, os.fsdecode(name)))\n',
+        "    return os.fsdecode(name)\n",
+        "tests/e2e/test_bad_input.py::test_hostile_names_and_strange_files",
+    ),
+]
+
+
+def tested(place: Path, test: str) -> bool:
+    """Whether the test passes in the copy."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", test],
+        cwd=place,
+        env={**os.environ, "PYTHONPATH": str(place)},
+        capture_output=True,
+    )
+    assert done.returncode in (0, 1), done.stdout.decode()[-2000:]
+    return done.returncode == 0
+
+
+def planted(place: Path, fault: Fault) -> bool:
+    """Whether the test noticed."""
+    file = place / fault.file
+    sound = file.read_text()
+    assert sound.count(fault.old) == 1, f"{fault.what}: {fault.file} has changed"
+    file.write_text(sound.replace(fault.old, fault.new))
+    try:
+        return not tested(place, fault.test)
+    finally:
+        file.write_text(sound)
+
+
+def main() -> None:
+    """Plant all of them, one after another."""
+    missed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder, "checkout")
+        shutil.copytree(TOP, place, ignore=shutil.ignore_patterns(".*", "__pycache__"))
+        for test in dict.fromkeys(fault.test for fault in FAULTS):
+            assert tested(place, test), f"{test} fails without a fault"
+        for fault in FAULTS:
+            noticed = planted(place, fault)
+            missed += not noticed
+            said = "noticed by" if noticed else "MISSED BY"
+            sys.stdout.write(f"{fault.what}: {said} {fault.test}\n")
+            sys.stdout.flush()
+    sys.stdout.write(f"{len(FAULTS) - missed} of {len(FAULTS)} were noticed\n")
+    sys.exit(bool(missed))
+
+
+if __name__ == "__main__":
+    main()
