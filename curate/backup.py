@@ -6,6 +6,7 @@ A backup is a folder like `.curate/`, with an SQLite catalog whatever the databa
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -94,11 +95,16 @@ def _with_checkpoints(catalog: Catalog, checkpoints: Path, folder: Path) -> Copi
 
 
 def _copy_checkpoint(checkpoint: Path, target: Path) -> bool:
-    """Whether it was whole."""
-    if not is_whole(checkpoint):
+    """Whether it was whole, as the copy tells."""
+    try:
+        files = {name: (checkpoint / name).read_bytes() for name in (WEIGHTS, MANIFEST)}
+    except OSError:
         return False
     made = target / checkpoint.name
     made.mkdir(parents=True)
-    for name in (WEIGHTS, MANIFEST):
-        write_synced(made / name, (checkpoint / name).read_bytes())
+    for name, content in files.items():
+        write_synced(made / name, content)
+    if not is_whole(made):
+        shutil.rmtree(made)
+        return False
     return True

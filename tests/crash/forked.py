@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -46,41 +47,36 @@ class Ended:
     said: str
     seconds: float
 
-    @property
-    def killed(self) -> bool:
-        """Whether SIGKILL ended it; 255, which the program never gives, is a code that was lost."""
-        return self.code in (-signal.SIGKILL, 255)
-
 
 class Fork:
     """`curate` with these arguments in `folder`, after `before`; it stands still until `go`."""
+
+    # A start looks after all processes of this one: two threads that read the code of an ended one
+    # at once would lose it.
+    _reading = threading.Lock()
 
     def __init__(self, folder: Path, arguments: Sequence[object], before: Before) -> None:
         self._said = folder / "said.txt"
         self._began = time.monotonic()
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(_PRELOADED)
-        given = (folder, [*map(str, arguments)], before)
+        self._gate, inner = context.Pipe()
+        given = (folder, [*map(str, arguments)], before, inner)
         self._process: BaseProcess = context.Process(target=_run, args=given)
-        self._process.start()
-        while _state(self.pid) != "T":
-            time.sleep(0.001)
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        assert self._process.pid is not None
-        return self._process.pid
+        with self._reading:
+            self._process.start()
+        inner.close()
+        self.pid: int = self._gate.recv()
 
     def go(self) -> Fork:
         """Let it run."""
-        os.kill(self.pid, signal.SIGCONT)
         self._began = time.monotonic()
+        self._gate.send(None)
         return self
 
     def wait(self, seconds: float) -> None:
         """Wait for its end, but no longer than that."""
-        self._process.join(seconds)
+        wait([self._process.sentinel], seconds)
 
     def kill(self) -> None:
         """SIGKILL."""
@@ -88,13 +84,14 @@ class Fork:
 
     def end(self) -> Ended:
         """Wait for its end."""
-        self._process.join(SECONDS)
+        self.wait(SECONDS)
         seconds = time.monotonic() - self._began
-        code = self._process.exitcode
+        with self._reading:
+            code = self._process.exitcode
         if code is None:
             self._process.kill()
             raise AssertionError(f"still running after {SECONDS:.0f} s")
-        self._process.close()
+        self._gate.close()
         return Ended(code, self._said.read_text(errors="replace"), seconds)
 
 
@@ -130,49 +127,31 @@ def _under_strace(
     folder: Path, arguments: Sequence[object], before: Before, out: Path | str, *expressions: str
 ) -> Ended:
     fork = Fork(folder, arguments, before)
-    command = ["strace", "-y", "-s", "9999", "-qq", "-p", str(fork.pid), "-o", str(out)]
+    command = ["strace", "-y", "-s", "9999", "-p", str(fork.pid), "-o", str(out)]
     options = [part for expression in expressions for part in ("-e", expression)]
-    tracer = subprocess.Popen([*command, *options], stderr=subprocess.DEVNULL)
-    while not _tracer(fork.pid):
-        assert tracer.poll() is None, "strace does not run here"
-        time.sleep(0.001)
-    ended = fork.go().end()
-    tracer.wait(SECONDS)
-    return ended
+    with subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True) as tracer:
+        assert tracer.stderr is not None
+        said = tracer.stderr.readline()
+        if "attached" not in said:
+            fork.kill()
+            raise AssertionError(f"strace does not run here: {said}")
+        return fork.go().end()
 
 
-def _run(folder: Path, arguments: list[str], before: Before) -> None:
+def _run(folder: Path, arguments: list[str], before: Before, gate: Connection) -> None:
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment())
     said = os.open("said.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    for number, file in enumerate((nothing, said, said)):
-        os.dup2(file, number)
-    sys.stdin = open(0, closefd=False)  # noqa: SIM115  (multiprocessing has put another there)
-    os.kill(os.getpid(), signal.SIGSTOP)
+    for number in (1, 2):
+        os.dup2(said, number)
+    gate.send(os.getpid())
+    gate.recv()
     before()
     import torch
 
     from curate.cli import main
 
     torch.set_num_threads(1)  # the variable comes too late: torch has been imported
-
     sys.argv = ["curate", *arguments]
     main()
-
-
-def _status(pid: int, field: str) -> str:
-    try:
-        text = Path(f"/proc/{pid}/status").read_text()
-    except FileNotFoundError:
-        return ""
-    return text.partition(f"{field}:\t")[2].partition("\n")[0]
-
-
-def _state(pid: int) -> str:
-    return _status(pid, "State")[:1]
-
-
-def _tracer(pid: int) -> bool:
-    return _status(pid, "TracerPid") not in ("", "0")

@@ -13,6 +13,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 from collections import Counter
@@ -29,14 +30,14 @@ from .scenarios import SCENARIOS, Contents, Scenario, leftovers
 
 @dataclass(frozen=True)
 class Ready:
-    """A scenario's project before its command, what is there after an undisturbed run, and how
-    many seconds that took."""
+    """A scenario's project before its command, and what is there after an undisturbed run."""
 
     name: str
     scenario: Scenario
     project: Path
     expected: Contents
     seconds: float
+    """That a run takes when nothing else keeps the machine."""
 
     def done(self, place: Path) -> bool:
         """Whether what is never made over is there."""
@@ -45,12 +46,16 @@ class Ready:
 
 def make_ready(name: str, trained: Path, place: Path) -> Ready:
     """Prepare a scenario on copies, below `place`, of a project with a `trained` network."""
-    scenario, project, whole = SCENARIOS[name], place / "project", place / "whole"
+    scenario, project = SCENARIOS[name], place / "project"
     shutil.copytree(trained, project)
     scenario.prepare(project)
-    shutil.copytree(project, whole)
-    ended = undisturbed(whole, scenario.arguments, scenario.before)
-    return Ready(name, scenario, project, scenario.contents(whole), ended.seconds)
+
+    def run_on(whole: Path) -> float:
+        shutil.copytree(project, whole)
+        return undisturbed(whole, scenario.arguments, scenario.before).seconds
+
+    seconds = min(run_on(place / f"whole-{number}") for number in range(3))
+    return Ready(name, scenario, project, scenario.contents(place / "whole-0"), seconds)
 
 
 def survived(ready: Ready, place: Path, seed: int) -> int:
@@ -59,11 +64,11 @@ def survived(ready: Ready, place: Path, seed: int) -> int:
     shutil.copytree(ready.project, place)
     while not ready.done(place):
         fork = Fork(place, scenario.arguments, scenario.before).go()
-        # A command that keeps nothing on the way must be let through at times.
-        fork.wait(rng.uniform(0, 1.5 * ready.seconds))
+        # Ever later, so that one that keeps nothing on the way is let through on any machine.
+        fork.wait(rng.uniform(0, (1 + kills / 4) * ready.seconds))
         fork.kill()
         ended = fork.end()
-        if not ended.killed:
+        if ended.code != -signal.SIGKILL:
             assert ended.code == 0, (ready.name, seed, ended)
             break
         kills += 1

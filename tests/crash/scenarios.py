@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from safetensors.numpy import load_file
 
@@ -114,9 +115,8 @@ def exported(name: str, folder: Path) -> Contents:
 
 def newer() -> None:
     """Become a program that knows one table more, in the working directory's `migrations`."""
-    known = open_catalog.__kwdefaults__
-    assert known is not None
-    known["migrations"] = Path("migrations").absolute()
+    opening = partial(open_catalog, migrations=Path("migrations").absolute())
+    patch("curate.workspace.open_catalog", opening).start()
 
 
 def older(folder: Path) -> None:

@@ -36,7 +36,7 @@ class Trace:
 
     def __init__(self, text: str) -> None:
         lines = re.findall(r"^(\w+)\((.*)\) += \d+$", text, re.MULTILINE)
-        self.calls = [_call(name.replace("renameat2", "rename"), rest) for name, rest in lines]
+        self.calls = [_call(re.sub("^renameat2?$", "rename", name), rest) for name, rest in lines]
 
     def first(self, names: tuple[str, ...], file: str, data: str = "", after: int = -1) -> int:
         """Where the first such call `after` another is, of a file with that path."""
