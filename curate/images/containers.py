@@ -102,8 +102,13 @@ def _webp_whole(data: bytes) -> bool:
 
     Zeros decode as if they were pixels. A plain white picture ends in 25 % zeros, none in 50 %.
     """
-    written = len(data.rstrip(b"\0"))
-    return len(data) >= 8 + int.from_bytes(data[4:8], "little") and 2 * written >= len(data)
+    end = end_of_riff(data)
+    return len(data) >= end and 2 * len(data[:end].rstrip(b"\0")) >= end
+
+
+def end_of_riff(data: bytes) -> int:
+    """Where a RIFF file (WebP) says that it ends, in bytes; 0 for any other."""
+    return 8 + int.from_bytes(data[4:8], "little") if data.startswith(b"RIFF") else 0
 
 
 def _gif_whole(data: bytes) -> bool:

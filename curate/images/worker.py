@@ -21,7 +21,7 @@ from PIL import Image, UnidentifiedImageError
 
 from curate.config import DecodeConfig
 from curate.images import pixels
-from curate.images.containers import Refused
+from curate.images.containers import Refused, end_of_riff
 from curate.images.frames import Header, receive, send
 
 _FLAGS = (
@@ -165,7 +165,22 @@ def _look_into(file: int, config: DecodeConfig) -> Answer:
     data = _read(file, found.st_size + 1)
     if len(data) != found.st_size or _identity(os.fstat(file)) != _identity(found):
         return _passing("it changed while it was read")
+    if _is_hole(file, min(end_of_riff(data), len(data))):
+        return _unreadable("cut short: the end of the WEBP file is not written yet", found)
     return _decoded(data, found, config)
+
+
+def _is_hole(file: int, end: int) -> bool:
+    """Whether nothing was ever written to the last byte before `end`, as far as one can know.
+
+    So it is in a file that was made as large as it will be, and is being filled.
+    """
+    if not end or not hasattr(os, "SEEK_DATA"):
+        return False
+    try:
+        return os.lseek(file, end - 1, os.SEEK_DATA) != end - 1
+    except OSError as error:
+        return error.errno == errno.ENXIO
 
 
 def _read(file: int, count: int) -> bytes:

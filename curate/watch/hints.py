@@ -2,34 +2,60 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import cast
 
-from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.events import (
+    DirAttribEvent,
+    DirCreatedEvent,
+    DirDeletedEvent,
+    DirModifiedEvent,
+    DirMovedEvent,
+    FileAttribEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
 from curate.images.inbox import ignored
 
 HINTS_KEPT = 1_000
+_HINTING: list[type[FileSystemEvent]] = [
+    DirAttribEvent,
+    DirCreatedEvent,
+    DirDeletedEvent,
+    DirModifiedEvent,
+    DirMovedEvent,
+    FileAttribEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+]
+"""All but those of reading, which the decode workers would raise for each file."""
 
 
 class Hints(FileSystemEventHandler):
     """Directories that events say are worth scanning; beyond 1,000 everything is."""
 
     def __init__(self, root: Path) -> None:
-        self._root, self._lock = root, threading.Lock()
+        self.root, self._lock = root, threading.Lock()
         self._directories: set[Path] = set()
         self.arrived = threading.Event()
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         """Called by the observer's thread."""
-        if event.event_type in ("opened", "closed_no_write"):
-            return
         for name in filter(None, (event.src_path, event.dest_path)):
             path = Path(os.fsdecode(cast("str | bytes", name)))
             self.hint(path if event.is_directory else path.parent)
@@ -39,14 +65,14 @@ class Hints(FileSystemEventHandler):
 
         The catalog's own folder may lie in the inbox, hidden: its changes must wake nobody.
         """
-        if not directory.is_relative_to(self._root):
+        if not directory.is_relative_to(self.root):
             return
-        if any(map(ignored, directory.relative_to(self._root).parts)):
+        if any(map(ignored, directory.relative_to(self.root).parts)):
             return
         with self._lock:
             self._directories.add(directory)
             if len(self._directories) > HINTS_KEPT:
-                self._directories = {self._root}
+                self._directories = {self.root}
         self.arrived.set()
 
     def take(self) -> set[Path]:
@@ -57,19 +83,45 @@ class Hints(FileSystemEventHandler):
         return taken
 
 
+class _Lost(logging.Handler):
+    """What watchdog warns of are lost events; there is no other word of them."""
+
+    def __init__(self, hints: Hints) -> None:
+        super().__init__(logging.WARNING)
+        self._hints = hints
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Look at everything."""
+        self._hints.hint(self._hints.root)
+
+
 @contextmanager
 def observed(hints: Hints, root: Path) -> Iterator[bool]:
     """Let events below `root` hint at directories; gives whether there are any to be had."""
+    lost, log = _Lost(hints), logging.getLogger("watchdog")
     with ExitStack() as stack:
-        yield _started(hints, root, stack)
+        log.addHandler(lost)
+        stack.callback(log.removeHandler, lost)
+        yield _started(hints, root, stack, recursive=True)
 
 
-def _started(hints: Hints, root: Path, stack: ExitStack) -> bool:
+def watches_left(root: Path) -> bool:
+    """Whether the system would watch one more folder.
+
+    Where Linux has no watches left, a folder that was to be watched is deaf, and nothing says so.
+    """
+    if not sys.platform.startswith("linux"):
+        return True
+    with ExitStack() as stack:
+        return _started(Hints(root), root, stack, recursive=False)
+
+
+def _started(hints: Hints, root: Path, stack: ExitStack, *, recursive: bool) -> bool:
     """Start an observer that ends with `stack`; False where the system has no watches left."""
     try:
         observer = Observer()
         stack.callback(_end, observer)
-        observer.schedule(hints, str(root), recursive=True)
+        observer.schedule(hints, str(root), recursive=recursive, event_filter=_HINTING)
         observer.start()
     except OSError:
         return False

@@ -26,7 +26,7 @@ from curate.watch.events import (
     Watched,
 )
 from curate.watch.finetuning import Finetuning
-from curate.watch.hints import Hints, topmost
+from curate.watch.hints import Hints, topmost, watches_left
 from curate.workspace import Lease, Workspace
 
 RETRY_SECONDS = 3_600.0
@@ -115,6 +115,7 @@ class Watch:
         self._next_hint = now + max(0.2, 10 * took)
         self._tell_refused(refused.reasons, whole)
         if whole:
+            self.has_events = self.has_events and watches_left(self.source.root)
             every = self.config.poll_seconds if self._polls else self.config.scan_seconds
             self._next_scan = now + max(every, 100 * took)
             self._record_scan(files)

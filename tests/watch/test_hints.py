@@ -15,7 +15,6 @@ from watchdog.events import (
     DirModifiedEvent,
     FileCreatedEvent,
     FileMovedEvent,
-    FileOpenedEvent,
     FileSystemEvent,
 )
 from watchdog.observers import Observer
@@ -144,6 +143,18 @@ def test_a_link_that_is_touched_is_not_followed(inbox: Inbox) -> None:
     assert inbox.service.waiting == 0
 
 
+def test_reading_a_file_is_no_hint(inbox: Inbox) -> None:
+    picture("disc", 1).save(inbox.root / "a.png")
+    (inbox.root / "sub").mkdir()
+    hints = inbox.service.hints
+    with observed(hints, inbox.root):
+        (inbox.root / "a.png").read_bytes()
+        os.listdir(inbox.root)
+        (inbox.root / "sub" / "deep").mkdir()  # events come in order
+        wait_until(hints.arrived.is_set)
+        assert hints.take() <= {inbox.root / "sub", inbox.root / "sub" / "deep"}
+
+
 def test_too_many_hints_are_one() -> None:
     hints = Hints(Path("/inbox"))
     for number in range(1_001):
@@ -161,7 +172,6 @@ def test_events_are_hints_only_at_what_a_scan_would_see() -> None:
         DirModifiedEvent("/inbox/.curate"),
         FileCreatedEvent("/inbox/@eaDir/sub/thumb.jpg"),
         FileMovedEvent("/inbox/.trash/a.png", "/elsewhere/a.png"),
-        FileOpenedEvent("/inbox/a/1.png"),
     ]
     for event in passed_over:
         hints.on_any_event(event)
