@@ -1,13 +1,13 @@
 """Is everything there, whole and as it was? Each check says what it found, and what to do.
 
-`mend` does what is safe while other processes work: it makes lost previews again from their
-originals, and queues images that a network has forgotten.
+`mend` does what is safe while other processes work: it makes lost and damaged previews again from
+their originals, and queues images that a network has forgotten.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -26,6 +26,7 @@ State = Literal["ok", "mended", "warning", "broken"]
 LEAST_FREE = 1_000_000_000
 """Bytes; a fine-tune and its checkpoint want some hundred million."""
 NAMED = 3
+MOST_WATCHES = Path("/proc/sys/fs/inotify/max_user_watches")
 _AGAIN = "put a backup in its place (`curate restore`), or train and ingest again"
 
 
@@ -47,10 +48,11 @@ def examine(
     yield _previews_file(workspace, deep)
     yield from _previews(workspace, decoder, mend)
     if deep:
-        yield _damaged(workspace)
+        yield from _damaged(workspace, decoder, mend)
     yield from _checkpoints(workspace)
     yield from _queues(workspace, mend)
     yield from _inboxes(workspace)
+    yield from _watches()
     yield _space(workspace)
     yield from _limits(decoder)
 
@@ -72,12 +74,11 @@ def _previews_file(workspace: Workspace, deep: bool) -> Finding:
 def _previews(workspace: Workspace, decoder: Decoder, mend: bool) -> Iterator[Finding]:
     """Pictures without a preview, and previews that no picture needs."""
     lost, spare = _lost_and_spare(workspace)
-    made = _made_again(workspace, decoder, lost) if mend else 0
+    made = _made_again(workspace, decoder, lost) if mend else []
     if made:
-        yield Finding("previews", "mended", f"{made} made again from their originals")
-    if left := len(lost) - made:
-        advice = "their originals are gone or changed; restore a backup" if mend else "try --fix"
-        yield Finding("previews", "broken", f"{left} missing", advice)
+        yield Finding("previews", "mended", f"{len(made)} made again from their originals")
+    if left := len(lost) - len(made):
+        yield Finding("previews", "broken", f"{left} missing", _advice(mend))
     if spare:
         yield Finding("previews", "ok", f"{spare} that no row needs (kept, in case one comes)")
 
@@ -98,15 +99,20 @@ def _lost_and_spare(workspace: Workspace) -> tuple[list[str], int]:
     return lost, kept - used
 
 
-def _made_again(workspace: Workspace, decoder: Decoder, lost: list[str]) -> int:
-    """Make previews from originals that still have the content; returns how many."""
-    return sum(
-        any(
+def _advice(mend: bool) -> str:
+    return "their originals are gone or changed; restore a backup" if mend else "try --fix"
+
+
+def _made_again(workspace: Workspace, decoder: Decoder, lost: list[str]) -> list[str]:
+    """Make previews from originals that still have the content; returns those that were made."""
+    return [
+        sha256
+        for sha256 in lost
+        if any(
             _made_from(workspace, decoder, sha256, *place)
             for place in _originals(workspace, sha256)
         )
-        for sha256 in lost
-    )
+    ]
 
 
 def _made_from(
@@ -115,7 +121,7 @@ def _made_from(
     ((_, found),) = decoder.map([original], root)
     if not isinstance(found, DecodedImage) or found.sha256 != sha256:
         return False
-    workspace.previews.add([(sha256, found.preview)])
+    workspace.previews.replace([(sha256, found.preview)])
     return True
 
 
@@ -128,17 +134,27 @@ def _originals(workspace: Workspace, sha256: str) -> Iterator[tuple[Path, Path |
         yield Path(labeled) / decode(path), None
 
 
-def _damaged(workspace: Workspace) -> Finding:
-    """Previews that are no pictures any more."""
+def _damaged(workspace: Workspace, decoder: Decoder, mend: bool) -> Iterator[Finding]:
+    """Previews that are not what was kept, or no pictures."""
     bad = [
-        sha256
+        name
         for names in chunks(workspace.previews.hashes(), CHUNK)
-        for sha256, preview in workspace.previews.get_many(names).items()
-        if not is_picture(preview)
+        for name in sorted(workspace.previews.altered(names) | _no_pictures(workspace, names))
     ]
-    if bad:
-        return Finding("previews", "broken", _first(bad, "damaged one"), _AGAIN)
-    return Finding("previews", "ok", "each opens")
+    made = _made_again(workspace, decoder, bad) if mend else []
+    if made:
+        workspace.catalog.models.score_again(made)
+        again = "made again from their originals, and to be scored again"
+        yield Finding("previews", "mended", f"{len(made)} damaged, {again}")
+    if left := [name for name in bad if name not in made]:
+        yield Finding("previews", "broken", _first(left, "damaged one"), _advice(mend))
+    if not bad:
+        yield Finding("previews", "ok", "each is what was kept")
+
+
+def _no_pictures(workspace: Workspace, names: Sequence[str]) -> set[str]:
+    previews = workspace.previews.get_many(names)
+    return {name for name, preview in previews.items() if not is_picture(preview)}
 
 
 def _checkpoints(workspace: Workspace) -> Iterator[Finding]:
@@ -176,6 +192,13 @@ def _inboxes(workspace: Workspace) -> Iterator[Finding]:
             yield Finding("inbox", "warning", f"{root} is looked at without events", advice)
         else:
             yield Finding("inbox", "ok", str(root))
+
+
+def _watches() -> Iterator[Finding]:
+    """How many folders the system lets one user watch, where it has such a limit (Linux)."""
+    if MOST_WATCHES.is_file():
+        most = int(MOST_WATCHES.read_text())
+        yield Finding("events", "ok", f"{most:,} folders can be watched, in all programs together")
 
 
 def _space(workspace: Workspace) -> Finding:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,9 +16,10 @@ import pytest
 from curate.config import DecodeConfig
 from curate.doctor import Finding, examine
 from curate.images.decode import Decoder
+from curate.status import ROLES
 from curate.workspace import Workspace, open_workspace
 
-from .program import draw, run
+from .program import draw, picture, run
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +69,7 @@ def test_a_whole_project_is_well(project: Path, decoder: Decoder, deep: bool) ->
         "previews",
         "networks",
         "inbox",
+        "events",
         "disk",
         "decoder",
     }
@@ -141,19 +145,40 @@ def test_previews_without_a_row_are_counted_and_kept(project: Path, decoder: Dec
     assert seen == ["the file is whole", "2 that no row needs (kept, in case one comes)"]
 
 
-def test_a_damaged_preview_is_found_when_asked_deeply(project: Path, decoder: Decoder) -> None:
+def torn(preview: bytes) -> bytes:
+    return preview[: len(preview) // 2]
+
+
+def another(preview: bytes) -> bytes:
+    """A picture that opens as well."""
+    stream = io.BytesIO()
+    picture("noise", 1).save(stream, "PNG")
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("damaged", [torn, another])
+def test_a_damaged_preview_is_found_when_asked_deeply_and_made_again(
+    project: Path, decoder: Decoder, damaged: Callable[[bytes], bytes]
+) -> None:
     with open_workspace(str(project / ".curate"), create=False) as workspace:
-        name = next(workspace.previews.hashes())
+        name = next(iter(workspace.catalog.contents()))
         preview = workspace.previews.get_many([name])[name]
-    torn = preview[: len(preview) // 2]
-    change(
-        project / ".curate" / "previews.db",
-        "UPDATE previews SET bytes = ? WHERE sha256 = ?",
-        torn,
-        name,
-    )
-    assert amiss(project, decoder) == []
-    assert amiss(project, decoder, deep=True) == [("previews", "broken", f"damaged one: {name}")]
+        change(
+            workspace.previews.path,
+            "UPDATE previews SET bytes = ? WHERE sha256 = ?",
+            damaged(preview),
+            name,
+        )
+        assert amiss(project, decoder) == []
+        broken = ("previews", "broken", f"damaged one: {name}")
+        assert amiss(project, decoder, deep=True) == [broken]
+        again = "1 damaged, made again from their originals, and to be scored again"
+        assert amiss(project, decoder, deep=True, mend=True) == [("previews", "mended", again)]
+        assert workspace.previews.get_many([name]) == {name: preview}
+        (active,) = {workspace.catalog.models.active(role) for role in ROLES}
+        assert workspace.catalog.pending(str(active), 10) == [name]
+        assert workspace.catalog.counts().pending == 1
+        assert amiss(project, decoder, deep=True) == []
 
 
 @pytest.mark.parametrize("file", ["model.safetensors", "checkpoint.json"])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -127,6 +127,14 @@ class Models:
         """Queue what a checkpoint that has a queue neither scored nor is to score."""
         with write(self._engine) as connection:
             _fill(connection, checkpoint_id)
+
+    def score_again(self, contents: Iterable[str]) -> None:
+        """Drop every score of these contents, for their previews were damaged, and queue them."""
+        with write(self._engine) as connection:
+            for piece in chunks(contents):
+                connection.execute(delete(Score).where(Score.sha256.in_(piece)))
+            for checkpoint_id in connection.scalars(select(Scoring.checkpoint_id)).all():
+                _fill(connection, checkpoint_id)
 
     def drop_candidates(self) -> None:
         """Drop the queues of checkpoints that serve in no role, left by a fine-tune that died."""

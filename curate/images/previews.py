@@ -5,6 +5,7 @@ They are data, not a cache: originals get rotated away, previews stay.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 import threading
@@ -12,13 +13,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from curate.durable import sync_file
 from curate.errors import StorageError
 
 CHUNK = 500
-_TABLE = "CREATE TABLE IF NOT EXISTS previews (sha256 TEXT PRIMARY KEY, bytes BLOB NOT NULL)"
-_ADD = "INSERT INTO previews (sha256, bytes) VALUES (?, ?) ON CONFLICT (sha256) DO NOTHING"
+_TABLE = (
+    "CREATE TABLE IF NOT EXISTS previews "
+    "(sha256 TEXT PRIMARY KEY, bytes BLOB NOT NULL, digest BLOB)"
+)
+_COLUMNS = "SELECT name FROM pragma_table_info('previews')"
+_DIGEST = "ALTER TABLE previews ADD COLUMN digest BLOB"
+_ADD = "INSERT INTO previews (sha256, bytes, digest) VALUES (?, ?, ?) ON CONFLICT (sha256) DO "
+_KEEP, _REPLACE = "NOTHING", "UPDATE SET bytes = excluded.bytes, digest = excluded.digest"
 _GET = "SELECT sha256, bytes FROM previews WHERE sha256 IN (SELECT value FROM json_each(?))"
 _AGAIN = "put a backup in its place, or move it away and ingest and train on the originals again"
 _ADVICE = {
@@ -28,13 +36,15 @@ _ADVICE = {
     sqlite3.SQLITE_BUSY: "stop the process that keeps it and try again",
 }
 _HASHES = "SELECT sha256 FROM previews WHERE sha256 > ? ORDER BY sha256 LIMIT 10000"
+_WITH_DIGEST = _GET.replace("bytes", "bytes, digest")
 _HAS = "SELECT 1 FROM previews WHERE sha256 = ?"
 
 
 class Previews:
-    """Encoded previews by SHA-256; for any number of threads and processes at once.
+    """Encoded previews by the SHA-256 of their originals; for any number of threads and processes.
 
-    Every method raises StorageError when the file cannot be used.
+    A digest of each preview itself tells whether it is still what was kept; those of files of
+    earlier versions have none. Every method raises StorageError when the file cannot be used.
     """
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
@@ -54,7 +64,7 @@ class Previews:
                     "trusted_schema = OFF",
                 ):
                     connection.execute(f"PRAGMA {pragma}")
-                connection.execute(_TABLE)
+                _make_table(connection)
             except BaseException:
                 connection.close()
                 raise
@@ -81,27 +91,37 @@ class Previews:
 
         When it returns, they are on the disk.
         """
-        rows = list(items)
-        if not rows:
-            return
-        with self._using() as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                connection.executemany(_ADD, rows)
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
+        self._write(_ADD + _KEEP, items)
+
+    def replace(self, items: Iterable[tuple[str, bytes]]) -> None:
+        """Keep (sha256, preview) pairs in place of what is there, like `add`."""
+        self._write(_ADD + _REPLACE, items)
+
+    def _write(self, statement: str, items: Iterable[tuple[str, bytes]]) -> None:
+        rows = [(name, preview, hashlib.sha256(preview).digest()) for name, preview in items]
+        if rows:
+            with self._using() as connection, _writing(connection):
+                connection.executemany(statement, rows)
 
     def get_many(self, hashes: Sequence[str]) -> dict[str, bytes]:
         """The previews of those `hashes` that are there."""
-        found: dict[str, bytes] = {}
+        return dict(self._rows(_GET, hashes))
+
+    def altered(self, hashes: Sequence[str]) -> set[str]:
+        """Those of `hashes` whose preview is not what was kept."""
+        rows = self._rows(_WITH_DIGEST, hashes)
+        return {
+            name
+            for name, preview, digest in rows
+            if digest is not None and hashlib.sha256(preview).digest() != digest
+        }
+
+    def _rows(self, statement: str, hashes: Sequence[str]) -> Iterator[tuple[Any, ...]]:
         for start in range(0, len(hashes), CHUNK):
             wanted = json.dumps(list(hashes[start : start + CHUNK]))
             with self._using() as connection:
-                found.update(connection.execute(_GET, (wanted,)))
-        return found
+                rows = connection.execute(statement, (wanted,)).fetchall()
+            yield from rows
 
     def faults(self, deep: bool) -> list[str]:
         """What SQLite finds wrong with the file; `deep` compares its index with the table too."""
@@ -136,6 +156,28 @@ class Previews:
     def _using(self) -> Iterator[sqlite3.Connection]:
         with self._lock, _storage(self.path):
             yield self._connection
+
+
+def _make_table(connection: sqlite3.Connection) -> None:
+    """The table, with the column that files of earlier versions lack."""
+    connection.execute(_TABLE)
+    if ("digest",) not in connection.execute(_COLUMNS).fetchall():
+        with _writing(connection):
+            if ("digest",) not in connection.execute(_COLUMNS).fetchall():
+                connection.execute(_DIGEST)
+
+
+@contextmanager
+def _writing(connection: sqlite3.Connection) -> Iterator[None]:
+    """A transaction that no other process can come between."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
 
 
 @contextmanager

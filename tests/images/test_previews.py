@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -54,8 +55,8 @@ def test_more_than_one_chunk(previews: Previews) -> None:
 
 
 def test_all_of_a_batch_or_nothing(previews: Previews) -> None:
-    with pytest.raises(StorageError, match="NOT NULL"):
-        previews.add([(name(1), b"one"), (name(2), None)])  # type: ignore[list-item]
+    with pytest.raises(StorageError, match="binding"):
+        previews.add([(name(1), b"one"), (2j, b"two")])  # type: ignore[list-item]
     previews.add([(name(3), b"three")])
     assert previews.get_many([name(1), name(3)]) == {name(3): b"three"}
 
@@ -119,11 +120,11 @@ def test_nothing_half_written_after_a_kill(tmp_path: Path) -> None:
     code = f"""
 import os, signal
 from pathlib import Path
-from curate.images.previews import _ADD, Previews
+from curate.images.previews import _ADD, _KEEP, Previews
 previews = Previews.open(Path({str(tmp_path / "previews.db")!r}))
 previews.add([("a" * 64, b"kept")])
 previews._connection.execute("BEGIN IMMEDIATE")
-previews._connection.execute(_ADD, ("b", b"half"))
+previews._connection.execute(_ADD + _KEEP, ("b", b"half", b"digest"))
 os.kill(os.getpid(), signal.SIGKILL)
 """
     assert subprocess.run([sys.executable, "-c", code]).returncode == -signal.SIGKILL
@@ -132,3 +133,21 @@ os.kill(os.getpid(), signal.SIGKILL)
     with sqlite3.connect(tmp_path / "previews.db") as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     connection.close()
+
+
+def test_a_file_of_an_earlier_version_gets_its_digests_as_it_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "previews.db"
+    with closing(sqlite3.connect(path)) as old:
+        old.execute("CREATE TABLE previews (sha256 TEXT PRIMARY KEY, bytes BLOB NOT NULL)")
+        old.execute("INSERT INTO previews VALUES (?, ?)", (name(1), b"old"))
+        old.commit()
+    with Previews.open(path) as previews, Previews.open(path) as other:
+        other.add([(name(2), b"two"), (name(3), b"three")])
+        with closing(sqlite3.connect(path)) as direct:
+            direct.execute("UPDATE previews SET bytes = ? WHERE sha256 <> ?", (b"2", name(3)))
+            direct.commit()
+        names = [name(number) for number in range(5)]
+        assert previews.altered(names) == {name(2)}
+        previews.replace([(name(1), b"one"), (name(2), b"two")])
+        assert previews.altered(names) == set()
+        assert previews.get_many(names) == {name(1): b"one", name(2): b"two", name(3): b"three"}
