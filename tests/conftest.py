@@ -18,8 +18,8 @@ from .program import SHAPES, draw, run
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option of the long run in `tests/crash`."""
-    parser.addoption("--every-call", action="store_true", help="inject faults at every call")
+    """Add the option that makes all of what the tests make a part of."""
+    parser.addoption("--long", action="store_true", help="all of what stands for more")
 
 
 @pytest.fixture(autouse=True)

@@ -69,21 +69,21 @@ def after(**age: float) -> datetime:
     return NOW + timedelta(**age)
 
 
-def in_processes(count: int, work: Callable[[], object]) -> list[int | None]:
-    """Do `work` in so many processes at once; their exit codes.
+def in_processes(*works: Callable[[], object]) -> list[int | None]:
+    """Do each of `works` in a process of its own, at once; their exit codes.
 
     Forked, which spares the imports; engines must be disposed of before.
     """
     context = multiprocessing.get_context("fork")
-    ready = context.Barrier(count)
+    ready = context.Barrier(len(works))
 
-    def run() -> None:
+    def run(work: Callable[[], object]) -> None:
         ready.wait(60)
         work()
 
-    running = [context.Process(target=run) for _ in range(count)]
+    running = [context.Process(target=run, args=(work,)) for work in works]
     for process in running:
         process.start()
     for process in running:
-        process.join(120)
+        process.join(800)
     return [process.exitcode for process in running]

@@ -127,7 +127,7 @@ def test_four_processes_lose_no_transaction(engine: Engine, place: Place) -> Non
         own.dispose()
 
     engine.dispose()
-    assert in_processes(4, count) == [0, 0, 0, 0]
+    assert in_processes(*4 * [count]) == [0, 0, 0, 0]
     with read(engine) as connection:
         assert value(connection) == 800
 
@@ -162,7 +162,7 @@ def test_a_file_that_cannot_grow_is_said(tmp_path: Path) -> None:
         with pytest.raises(StorageError, match="the disk"):
             open_catalog(tmp_path / "catalog.db", create=True)
 
-    assert in_processes(1, create) == [0]
+    assert in_processes(create) == [0]
 
 
 def test_a_catalog_without_permission_is_said() -> None:
@@ -180,7 +180,7 @@ def test_a_catalog_without_permission_is_said() -> None:
             with pytest.raises(StorageError, match="permission"):
                 open_catalog(place, create=False).source("file:///x", NOW)
 
-        assert in_processes(1, add) == [0]
+        assert in_processes(add) == [0]
         Path(folder).chmod(0o755)
 
 

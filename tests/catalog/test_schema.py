@@ -172,7 +172,7 @@ def test_processes_that_migrate_at_once_do_it_once(
     def migrate() -> None:
         open_catalog(place, create=True, migrations=folder).close()
 
-    assert in_processes(4, migrate) == [0, 0, 0, 0]
+    assert in_processes(*4 * [migrate]) == [0, 0, 0, 0]
     assert version_of(place) == 2
     if existing and isinstance(place, Path):
         with closing(sqlite3.connect(f"{place}.before-v2")) as backup:

@@ -2,7 +2,7 @@
 
 Each run is counted once, call by call. Then it is made again for each call, on a fresh copy of the
 project, with the fault at just this one; and then once more without any. That is a command of its
-own, `pytest tests/crash --every-call`; without the option some calls stand for all.
+own, `pytest tests/crash --long`; without the option some calls stand for all.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def points(calls: Counter[str], fault: str, every: bool) -> list[str]:
 def test_a_fault_at_a_call_that_writes(
     ready: Ready, tmp_path: Path, fault: str, pytestconfig: pytest.Config
 ) -> None:
-    chosen = points(calls(ready, tmp_path / "counted"), fault, pytestconfig.getoption("every_call"))
+    chosen = points(calls(ready, tmp_path / "counted"), fault, pytestconfig.getoption("--long"))
 
     def tried(point: str) -> Ended:
         return broken_and_mended(ready, tmp_path / point.replace(":", "-"), point)
