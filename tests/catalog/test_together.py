@@ -17,6 +17,7 @@ from sqlalchemy import select
 
 from curate.catalog.checking import database_faults, forgotten
 from curate.catalog.query import Query, parse
+from curate.catalog.reviews import Verdict
 from curate.catalog.schema import open_catalog
 from curate.catalog.store import Catalog
 from curate.catalog.tables import Review
@@ -57,11 +58,12 @@ def reviewing(count: int, catalog: Catalog) -> None:
             assert catalog.reviews.undo("anna", after(seconds=step)) > 0
         else:
             flagged = catalog.list_images(parse("tag:ood"), limit=3)
-            said = [(row.sha256, "ood", None) for row in flagged] or [known(catalog)]
+            said: list[Verdict] = [(row.sha256, "ood", None) for row in flagged]
+            said = said or [known(catalog)]
             catalog.reviews.add(said, "anna", after(seconds=step))
 
 
-def known(catalog: Catalog) -> tuple[str, str, str | None]:
+def known(catalog: Catalog) -> Verdict:
     while not (rows := catalog.list_images(Query(), limit=1)):
         pass
     return rows[0].sha256, "id", "shirt"

@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 import pytest
 
-from curate import finetune
+from curate.recipes import attempt
 from curate.watch.service import Watch
 
 from ..program import draw, status, wait_until
@@ -28,7 +28,7 @@ def stand_still() -> None:
 def before_it_learns() -> None:
     """Stand still with the lease on the fine-tune, which lasts a second."""
     patch("curate.workspace.LEASE_SECONDS", 1).start()
-    real = finetune.attempt
+    real = attempt.attempt
 
     def late(*given: object) -> object:
         stand_still()
