@@ -52,6 +52,11 @@ def ingested(folder: Path) -> None:
     run(folder, "ingest", "inbox")
 
 
+def unlearned(folder: Path) -> None:
+    """Labeled pictures that nothing has been trained on."""
+    shutil.rmtree(folder / ".curate")
+
+
 @contextmanager
 def catalog(folder: Path) -> Iterator[sqlite3.Connection]:
     """The project's catalog, which must be sound."""
@@ -85,21 +90,40 @@ def images(folder: Path) -> Contents:
         }
 
 
-def finetuned(folder: Path) -> Contents:
-    """The images, the runs that ended, and which network tags them: a whole one."""
+def weights(folder: Path, database: sqlite3.Connection, role: str) -> dict[str, bytes]:
+    """Every tensor of the network that serves in a role: a whole one."""
+    (served,) = database.execute(
+        "SELECT checkpoint_id FROM activation WHERE role = ? ORDER BY seq DESC", (role,)
+    ).fetchone()
+    checkpoint = folder / ".curate" / "checkpoints" / served
+    assert is_whole(checkpoint)
+    return {name: tensor.tobytes() for name, tensor in load_file(checkpoint / WEIGHTS).items()}
+
+
+def learned(folder: Path) -> Contents:
+    """The network that serves in both roles, and what it was trained on."""
     with catalog(folder) as database:
-        (detector,) = database.execute(
-            "SELECT checkpoint_id FROM activation WHERE role = 'detector' ORDER BY seq DESC"
-        ).fetchone()
+        splits = database.execute("SELECT sha256, class_name, split FROM labeled_image").fetchall()
+        return {
+            "classifier": weights(folder, database, "classifier"),
+            "detector": weights(folder, database, "detector"),
+            "splits": sorted(splits),
+            "previews": previews(folder),
+            "progress": list((folder / ".curate" / "progress").iterdir()),
+        }
+
+
+def finetuned(folder: Path) -> Contents:
+    """The images, the runs that ended, and which network tags them."""
+    with catalog(folder) as database:
+        tuned = weights(folder, database, "detector")
         outcomes = database.execute("SELECT outcome FROM finetune_run").fetchall()
         scored = database.execute(
-            "SELECT count(*) FROM score WHERE checkpoint_id = ?", (detector,)
+            "SELECT count(*) FROM score WHERE checkpoint_id = "
+            "(SELECT checkpoint_id FROM activation WHERE role = 'detector' ORDER BY seq DESC)"
         ).fetchone()
-    checkpoint = folder / ".curate" / "checkpoints" / detector
-    assert is_whole(checkpoint)
-    weights = load_file(checkpoint / WEIGHTS)
     return images(folder) | {
-        "weights": {name: tensor.tobytes() for name, tensor in weights.items()},
+        "weights": tuned,
         "promoted": ("promoted",) in outcomes,
         "others": set(outcomes) - {("promoted",), ("failed",)},
         "scored": scored,
@@ -160,6 +184,7 @@ def leftovers(folder: Path) -> list[str]:
 
 
 SCENARIOS: dict[str, Scenario] = {
+    "train": Scenario(unlearned, ("train", "labeled", "--epochs", 2, "--image-size", 32), learned),
     "ingest": Scenario(arrive, ("ingest", "inbox"), images),
     "watch": Scenario(arrive, ("watch", "inbox", "--once", "--settle", "0"), images),
     "finetune": Scenario(
