@@ -134,21 +134,32 @@ def restat(files: Iterable[InboxFile]) -> Iterator[InboxFile]:
                 yield InboxFile(file.path, FileStat.of(status), status.st_dev)
 
 
+MOST_WAITING = 50_000
+"""Files; each takes about 1 kB of memory while it settles."""
+
+
 class StabilityTracker:
     """Files that are still settling: quiet means the same stat, `settle_seconds` apart.
 
-    `now` is monotonic time in seconds, passed in.
+    `now` is monotonic time in seconds, passed in. Of a burst of files no more than 50,000 wait at a
+    time: the others are left to a later scan.
     """
 
     def __init__(self, settle_seconds: float) -> None:
         self._settle_seconds = settle_seconds
         self._files: dict[Path, tuple[InboxFile, float]] = {}
 
-    def observe(self, file: InboxFile, now: float) -> None:
-        """Note how a file looks; its time starts anew when that has changed."""
+    def observe(self, file: InboxFile, now: float) -> bool:
+        """Note how a file looks; its time starts anew when that has changed.
+
+        False where there is no room for it yet.
+        """
         known = self._files.get(file.path)
+        if known is None and len(self._files) >= MOST_WAITING:
+            return False
         if known is None or known[0] != file:
             self._files[file.path] = (file, now)
+        return True
 
     def due(self, now: float) -> list[InboxFile]:
         """The files whose time is over; observe them anew (`restat`) before taking `settled`."""

@@ -60,6 +60,8 @@ class Watch:
         self._root_is: tuple[int, int] | None = None
         self._refused: set[tuple[Path, str]] = set()
         self.has_events = True
+        self.left_over = False
+        """Whether the last scan found more files than may wait at a time."""
         self._remote = on_network_file_system(source.root)
 
     def turn(self, now: float) -> None:
@@ -72,7 +74,7 @@ class Watch:
 
     def pause(self, now: float) -> float:
         """Seconds until the next turn has something to do, hints apart."""
-        due = [self._next_scan, self._tracker.next_due(now)]
+        due = [now if self._has_room else self._next_scan, self._tracker.next_due(now)]
         if self._child or self.config.finetune_minutes:
             due.append(now + 1.0)
         return max(0.5, min(moment for moment in due if moment is not None) - now)
@@ -91,12 +93,17 @@ class Watch:
         return self._tracker.waiting()
 
     @property
+    def _has_room(self) -> bool:
+        """Whether the files that a scan left over may come now."""
+        return self.left_over and not self.waiting
+
+    @property
     def _polls(self) -> bool:
         """Whether events cannot be counted on."""
         return self.config.poll or self._remote or not self.has_events
 
     def _scan_due(self, now: float) -> None:
-        if now >= self._next_scan:
+        if now >= self._next_scan or self._has_room:
             self.hints.take()
             self._scan([self.source.root], now)
         elif self.hints.arrived.is_set() and now >= self._next_hint:
@@ -105,12 +112,12 @@ class Watch:
 
     def _scan(self, directories: Sequence[Path], now: float) -> None:
         began, files, whole = time.monotonic(), 0, self.source.root in directories
-        refused = Ingested()
+        refused, self.left_over = Ingested(), self.left_over and not whole
         for directory in directories:
             for file in scan(directory, refused.refuse):
                 files += 1
-                if not self.source.is_known(file):
-                    self._tracker.observe(file, now)
+                if not self.source.is_known(file) and not self._tracker.observe(file, now):
+                    self.left_over = True
         took = time.monotonic() - began
         self._next_hint = now + max(0.2, 10 * took)
         self._tell_refused(refused.reasons, whole)

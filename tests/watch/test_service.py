@@ -17,7 +17,7 @@ from curate.watch import watch
 from curate.watch.events import Arrived, FinetuneStarted, InboxGone, Reading
 from curate.workspace import Lease
 
-from ..program import picture, shut
+from ..program import draw, picture, shut
 from .inbox import SCAN, Inbox
 
 GONE = 2**22 + 1
@@ -108,6 +108,31 @@ def test_an_inbox_that_goes_away_is_waited_for(inbox: Inbox) -> None:
     inbox.root.with_name("gone").rename(inbox.root)
     assert inbox.service.root_changed()
     assert inbox.catalogued() == ["a.png"]
+
+
+def test_more_files_than_may_wait_are_taken_one_part_after_the_other(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("curate.images.inbox.MOST_WAITING", 3)
+    draw(inbox.root, "disc", range(7))
+    (inbox.root / "sub").mkdir()
+    inbox.service.turn(0.0)
+    inbox.service.hints.hint(inbox.root / "sub")
+    for now, known in ((1.0, 0), (2.0, 3), (3.0, 3), (5.0, 6), (6.0, 6), (8.0, 7)):
+        inbox.service.turn(now)
+        assert inbox.service.waiting <= 3
+        assert len(inbox.catalogued()) == known
+    assert not inbox.service.left_over
+
+
+def test_once_takes_more_files_than_may_wait(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("curate.images.inbox.MOST_WAITING", 3)
+    draw(inbox.root, "disc", range(7))
+    once = WatchConfig(settle_seconds=0, once=True)
+    inbox.lease.release()
+    service = inbox.service
+    watched = watch(inbox.workspace, inbox.root, service.scorer, service.source.decoder, once)
+    assert (watched.ingested.images, watched.left) == (7, 0)
 
 
 def test_an_inbox_has_one_name(inbox: Inbox) -> None:
