@@ -5,7 +5,9 @@ Afterwards all is as after an undisturbed run: nothing lost, nothing double, not
 
 from __future__ import annotations
 
+import hashlib
 import json
+import random
 import signal
 import sqlite3
 import time
@@ -14,10 +16,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from safetensors.numpy import load_file
 
+from curate.images.previews import Previews
+
 from ..program import SHAPES, draw, run, start, status
+from .forked import Fork, nothing, undisturbed
 from .kills import make_ready, rounds
 from .scenarios import SCENARIOS, Contents, images, leftovers
 
@@ -105,3 +111,42 @@ def test_finetune(trained: Path, moment: str) -> None:
     assert set(outcomes) <= {result["outcome"], "failed"}
     assert kept(trained) == before
     assert leftovers(trained) == []
+
+
+def test_ingest_on_postgresql(database: str, tmp_path: Path) -> None:
+    """Killed, or cut off from its database, at random moments; more files come meanwhile."""
+    rng, codes = random.Random(0), Counter[int]()
+    ingest = ("ingest", "inbox", "--catalog", database)
+    (tmp_path / ".curate").mkdir()
+    for number in range(30):
+        draw(tmp_path / "inbox", "disc", range(10 * number, 10 * number + 10))
+        process = Fork(tmp_path, ingest, nothing).go()
+        process.wait(rng.uniform(0, 0.5 + number / 10))  # ever later, for slow machines
+        if number % 2:
+            process.kill()
+        else:
+            cut_off(process, database)
+        ended = process.end()
+        codes[ended.code] += 1
+        assert "Traceback" not in ended.said
+    assert set(codes) <= {0, 6, -signal.SIGKILL}
+    assert min(codes[6], codes[-signal.SIGKILL]) > 0
+    undisturbed(tmp_path, ingest)
+    listed = run(tmp_path, "list", "--json", "--catalog", database).stdout.splitlines()
+    found = sorted((row["sha256"], Path(row["path"]).name) for row in map(json.loads, listed))
+    files = sorted((tmp_path / "inbox").iterdir())
+    assert found == sorted((hashlib.sha256(f.read_bytes()).hexdigest(), f.name) for f in files)
+    assert leftovers(tmp_path) == []
+    with Previews.open(tmp_path / ".curate" / "previews.db") as previews:
+        assert list(previews.hashes()) == sorted(sha256 for sha256, _ in found)
+
+
+def cut_off(process: Fork, database: str) -> None:
+    """End every session that the process opens, for half a second."""
+    with psycopg.connect(database, autocommit=True) as server:
+        for _ in range(20):
+            server.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            process.wait(0.025)
