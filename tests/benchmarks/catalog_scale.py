@@ -105,6 +105,12 @@ def first(workspace: Workspace, query: str, count: int = 1_000) -> int:
     return len(list(islice(workspace.catalog.iter_images(parse(query)), count)))
 
 
+def middle(workspace: Workspace, query: str, size: int) -> int:
+    """The rows of a query after the image in the middle."""
+    key = (START + timedelta(seconds=size // 2 // BATCH * BATCH), "8")
+    return len(workspace.catalog.list_images(parse(query), key))
+
+
 def reservoir_of(workspace: Workspace) -> int:
     """What a fine-tune learns from."""
     from curate.model.sampling import reservoir
@@ -126,6 +132,8 @@ QUESTIONS: dict[str, Question] = {
     "lowest flagged": lambda w, n: w.catalog.lowest_flagged(DETECTOR, 0.05),
     "list, first page": lambda w, n: first(w, ""),
     "list tag:ood, first page": lambda w, n: first(w, "tag:ood"),
+    "list, middle page": lambda w, n: middle(w, "", n),
+    "list tag:ood, middle page": lambda w, n: middle(w, "tag:ood", n),
     "list tag:pending": lambda w, n: first(w, "tag:pending"),
     "list reviewed:yes, first page": lambda w, n: first(w, "reviewed:yes"),
     "list path: of one": lambda w, n: first(w, f"path:upload-{n // 2}.jpg"),
