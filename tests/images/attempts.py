@@ -42,9 +42,8 @@ def in_c(function: Callable[..., int], *arguments: object) -> None:
 
 
 def fork() -> None:
-    if (child := os.fork()) == 0:
+    if os.fork() == 0:
         os._exit(0)
-    os.waitpid(child, 0)
 
 
 def thread() -> None:
@@ -80,7 +79,7 @@ def attempts(folder: Path, other: int, listening: socket.socket) -> dict[str, Ca
         "flock": lambda: fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB),
         "execve": lambda: os.execv(script, ["it"]),  # noqa: S606  (no program, so this one goes on)
         "fork": fork,
-        "spawn": lambda: os.waitpid(os.posix_spawn("/bin/true", ["true"], {}), 0),
+        "spawn": lambda: os.posix_spawn("/bin/true", ["true"], {}),
         "kill": lambda: os.kill(other, signal.SIGCONT),
         "owner of signals": lambda: fcntl.fcntl(file, fcntl.F_SETOWN, other),
         "ptrace": lambda: in_c(LIBC.ptrace, PTRACE_SEIZE, other, None, None),
