@@ -25,7 +25,7 @@ from curate.config import DecodeConfig
 from curate.images.child import Child
 from curate.images.frames import Header
 
-DECODER_VERSION = 1
+DECODER_VERSION = 2
 """Raised whenever the same bytes would come out differently, or become readable."""
 AHEAD = 8
 """Files in work or waiting to be taken, for each worker."""
