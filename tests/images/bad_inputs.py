@@ -101,7 +101,7 @@ def described() -> bytes:
 def zipped() -> bytes:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
-        archive.writestr("../../outside.png", PNG)
+        archive.writestr(zipfile.ZipInfo("../../outside.png"), PNG)
     return stream.getvalue()
 
 
