@@ -217,7 +217,7 @@ def _limits(decoder: Decoder) -> Iterator[Finding]:
     if held:
         yield Finding("decoder", "ok", f"limits hold: {', '.join(held)}")
     if missing:
-        advice = "run where uploads are hostile on Linux alone, which keeps all of them"
+        advice = "where uploads are hostile, run on Linux with Landlock, on x86_64 or aarch64"
         yield Finding("decoder", "warning", f"no limit here: {', '.join(missing)}", advice)
 
 

@@ -128,6 +128,27 @@ FAULTS = [
         "tests/images/test_decoder.py::test_bomb_within_the_limits_of_size_is_out_of_memory",
     ),
     Fault(
+        "the decoder is not locked in",
+        "curate/images/worker.py",
+        "_limit(config) | sandbox.enter()",
+        "_limit(config)",
+        "tests/images/test_sandbox.py::test_a_worker_is_locked_in_and_says_so",
+    ),
+    Fault(
+        "a file is blamed where no worker survives",
+        "curate/images/decode.py",
+        "        if is_to_blame:\n",
+        "        if True:\n",
+        "tests/images/test_decoder.py::test_where_every_worker_is_killed_no_file_is_to_blame",
+    ),
+    Fault(
+        "any number of scans",
+        "curate/images/containers.py",
+        "        if scans > MAX_SCANS:\n",
+        "        if False:\n",
+        "tests/images/test_bad_inputs.py::test_refused[JPEG of 2,000 scans]",
+    ),
+    Fault(
         "no wait until a file has settled",
         "curate/images/inbox.py",
         "if now - since >= self._settle_seconds",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
 import pytest
 
+from curate.images import child, frames
 from curate.images.decode import Decoder
 from curate.ingest import ingest
 from curate.tagging import tag
@@ -62,6 +65,28 @@ def test_a_lost_preview_is_made_again_however_many_others_there_are(
     again = ingest(workspace, [os.fspath(inbox)], decoder)
     assert (again.known_content, again.skipped, again.images) == (3, 2, 0)
     assert set(workspace.previews.get_many(contents)) == set(contents)
+
+
+def test_what_no_worker_survived_is_tried_again_at_the_next_scan(
+    workspace: Workspace, decoder: Decoder, inbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the system kills every worker for want of memory."""
+    killed = 0
+
+    def send(stream: IO[bytes], header: frames.Header, body: bytes) -> None:
+        nonlocal killed
+        killed += 1
+        os.kill(decoder.pids[0], signal.SIGSTOP)  # no answer can slip out before
+        os.kill(decoder.pids[0], signal.SIGKILL)
+        frames.send(stream, header, body)
+
+    with monkeypatch.context() as pressure:
+        pressure.setattr(child, "send", send)
+        found = ingest(workspace, [os.fspath(inbox)], decoder)
+    assert (found.unreadable, found.images, killed) == (1, 0, 3)
+    assert "not the file's fault" in found.reasons[0][1]
+    assert ingest(workspace, [os.fspath(inbox)], decoder).images == 1
+    assert list(workspace.catalog.iter_unreadable()) == []
 
 
 @pytest.mark.parametrize("name", ["inbox/a.png", "store/../inbox/a.png", "link/a.png"])

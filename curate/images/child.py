@@ -18,6 +18,8 @@ from curate.images.frames import Header, receive, send
 
 START_SECONDS = 60.0
 STARTS = 2
+_SECRETS = ("CURATE_", "PG")
+"""Beginnings of the variables that may hold the catalog's address and password."""
 
 
 class Child:
@@ -123,11 +125,12 @@ class Child:
 def _start(config: DecodeConfig) -> subprocess.Popen[bytes]:
     """Start a worker that imports from where this process does, never from its directory."""
     places = os.pathsep.join(place or os.getcwd() for place in sys.path)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_SECRETS)}
     command = [sys.executable, "-P", "-B", "-m", "curate.images.worker"]
     try:
         return subprocess.Popen(  # noqa: S603  (our own command line)
             [*command, json.dumps(asdict(config))],
-            env={**os.environ, "PYTHONPATH": places},
+            env={**kept, "PYTHONPATH": places},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

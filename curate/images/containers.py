@@ -14,6 +14,9 @@ from collections.abc import Sequence
 MAX_PARTS = 50_000
 """Chunks or segments of a file; a whole 50 MB picture of 8 KiB chunks has 6,400."""
 MAX_GIF_BLOCKS = 500_000
+MAX_SCANS = 50
+"""Of a JPEG; libjpeg's progressive script makes 10. A scan of 75 bytes keeps a decoder busy with 50
+megapixels for 0.03 s, so without a limit a file of 100 kB holds it for a minute."""
 
 _SIGNATURES = {
     "JPEG": rb"\xff\xd8\xff",
@@ -84,15 +87,17 @@ def _uint32(data: bytes, at: int) -> int:
 
 def _jpeg_whole(data: bytes) -> bool:
     """Segments lead to a scan, and the scans to EOI (ITU-T T.81, B.2.1)."""
-    at, scanned = 2, False
+    at, scans = 2, 0
     for _ in range(MAX_PARTS):
         marker = _MARKER.search(data, at)
         if marker is None:
             return False
         kind, at = data[marker.start() + 1], marker.end()
         if kind == 0xD9:
-            return scanned
-        scanned = scanned or kind == 0xDA
+            return scans > 0
+        scans += kind == 0xDA
+        if scans > MAX_SCANS:
+            raise _too_many("scans", MAX_SCANS)
         at += int.from_bytes(data[at : at + 2], "big")
     raise _too_many("segments", MAX_PARTS)
 

@@ -1,13 +1,15 @@
 """The one door for untrusted bytes: files are opened and decoded in worker processes only.
 
 A worker that dies or takes too long is replaced, and its file tried once more before it is
-recorded; so no file can end the run, hold it up or make it grow.
+recorded; so no file can end the run, hold it up or make it grow. Where a good picture fares no
+better, it is not the file's fault.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import tempfile
 import threading
 import time
 from collections import deque
@@ -23,10 +25,13 @@ from curate.config import DecodeConfig
 from curate.images.child import Child
 from curate.images.frames import Header
 
-DECODER_VERSION = 1
+DECODER_VERSION = 2
 """Raised whenever the same bytes would come out differently, or become readable."""
 AHEAD = 8
 """Files in work or waiting to be taken, for each worker."""
+_GOOD = b"GIF89a\1\0\1\0\x80\0\0\xff\xff\xff\0\0\0,\0\0\0\0\1\0\1\0\0\2\2D\1\0;"
+"""One white pixel."""
+_AGAIN = "not the file's fault, so it is tried again at the next scan"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -61,7 +66,8 @@ class DecodedImage:
 class UnreadableImage:
     """No image, for `reason`; tried again only when the file or the policy changes.
 
-    Without a `stat` the reason lies outside the file (a failing disk): it is tried at each scan.
+    Without a `stat` the reason lies outside the file (a failing disk, a system that kills every
+    worker): it is tried at each scan.
     """
 
     reason: str
@@ -180,14 +186,26 @@ class Decoder:
     def _once_more(self, child: Child, file: bytes, path: Path) -> DecodeResult:
         status = _lstat(path)
         with self._alone:
-            result = self._asked(child, file)
-        if result is not None:
-            return result
+            if (result := self._asked(child, file)) is not None:
+                return result
+            took = f"decoding took longer than {self._config.seconds:g} s"
+            reason = took if child.timed_out else "the decoder died (memory or crash)"
+            is_to_blame = self._good_one_is_decoded(child)
         if self._closed.is_set():
             return Passing("the program ended")
-        if child.timed_out:
-            return UnreadableImage(f"decoding took longer than {self._config.seconds:g} s", status)
-        return UnreadableImage("the decoder died (memory or crash)", status)
+        if is_to_blame:
+            return UnreadableImage(reason, status)
+        return UnreadableImage(f"{reason}, over a good picture too; {_AGAIN}", None)
+
+    def _good_one_is_decoded(self, child: Child) -> bool:
+        """Whether a worker gets through a picture that is known to be good; a full disk says no."""
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder, "good.gif")
+                path.write_bytes(_GOOD)
+                return self._asked(child, _request(path, None)) is not None
+        except OSError:
+            return False
 
     def _watch(self) -> None:
         pause = min(0.25, self._config.seconds / 4)

@@ -1,4 +1,4 @@
-"""The decode worker: opens untrusted files under limits of its own; one answer per request.
+"""The decode worker: opens untrusted files, locked in with nothing else; one answer per request.
 
 `python -m curate.images.worker CONFIG` reads framed paths from standard input and ends with it:
 a folder that is trusted, NUL, and the path below it, on which no link is followed. Whatever a file
@@ -20,7 +20,7 @@ from typing import IO
 from PIL import Image, UnidentifiedImageError
 
 from curate.config import DecodeConfig
-from curate.images import pixels
+from curate.images import pixels, sandbox
 from curate.images.containers import Refused, end_of_riff
 from curate.images.frames import Header, receive, send
 
@@ -57,7 +57,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the program to act on
     pixels.prepare(config)
     answers = _own_standard_output()
-    send(answers, {"kind": "ready", "limits": _limit(config)})
+    send(answers, {"kind": "ready", "limits": _limit(config) | sandbox.enter()})
     with suppress(EOFError, BrokenPipeError):
         while True:
             _, request = receive(sys.stdin.buffer)

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from curate.images.decode import (
     DecodedImage,
     Decoder,
     Passing,
+    UnreadableImage,
     policy,
 )
 from curate.images.frames import Header
@@ -85,18 +87,22 @@ def test_killed_worker_is_replaced(decoder: Decoder, good: Path) -> None:
 
 
 class Strike(Protocol):
-    """Send the worker a signal with each request for a file named deadly; lists their pids."""
+    """Send the worker a signal with each request for a file so named; lists their pids."""
 
-    def __call__(self, decoder: Decoder, number: int, times: int = 99) -> list[int]: ...
+    def __call__(
+        self, decoder: Decoder, number: int, times: int = 99, name: bytes = b"deadly.png"
+    ) -> list[int]: ...
 
 
 @pytest.fixture
 def on_request(monkeypatch: pytest.MonkeyPatch) -> Strike:
-    def on_request(decoder: Decoder, number: int, times: int = 99) -> list[int]:
+    def on_request(
+        decoder: Decoder, number: int, times: int = 99, name: bytes = b"deadly.png"
+    ) -> list[int]:
         struck: list[int] = []
 
         def send(stream: IO[bytes], header: Header, path: bytes) -> None:
-            if path.endswith(b"deadly.png") and len(struck) < times:
+            if path.endswith(name) and len(struck) < times:
                 struck.append(decoder.pids[0])
                 os.kill(struck[-1], signal.SIGSTOP)  # no answer can slip out before
                 os.kill(struck[-1], number)
@@ -139,6 +145,37 @@ def test_file_that_takes_too_long_is_tried_twice_then_recorded(
         assert isinstance(only(decoder, good), DecodedImage)
 
 
+NOT_THE_FILE = (
+    "over a good picture too; not the file's fault, so it is tried again at the next scan"
+)
+
+
+def test_where_every_worker_is_killed_no_file_is_to_blame(
+    decoder: Decoder, on_request: Strike, good: Path
+) -> None:
+    struck = on_request(decoder, signal.SIGKILL, times=3, name=b"")
+    reason = f"the decoder died (memory or crash), {NOT_THE_FILE}"
+    assert only(decoder, good) == UnreadableImage(reason, None)
+    assert len(set(struck)) == 3
+    assert isinstance(only(decoder, good), DecodedImage)
+
+
+def test_where_every_worker_is_held_up_no_file_is_to_blame(on_request: Strike, good: Path) -> None:
+    with Decoder(DecodeConfig(workers=1, seconds=0.5)) as decoder:
+        on_request(decoder, signal.SIGSTOP, times=3, name=b"")
+        reason = f"decoding took longer than 0.5 s, {NOT_THE_FILE}"
+        assert only(decoder, good) == UnreadableImage(reason, None)
+
+
+def test_where_no_good_picture_can_be_written_no_file_is_to_blame(
+    decoder: Decoder, on_request: Strike, deadly: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_request(decoder, signal.SIGKILL)
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
+    reason = f"the decoder died (memory or crash), {NOT_THE_FILE}"
+    assert only(decoder, deadly) == UnreadableImage(reason, None)
+
+
 def test_worker_that_dies_only_once_costs_nothing(
     decoder: Decoder, on_request: Strike, deadly: Path
 ) -> None:
@@ -153,7 +190,8 @@ def test_answer_that_is_none_counts_as_a_death(
     only(decoder, good)
     answer: Header = {"kind": "image", "sha256": "../../etc", "format": "PNG"}
     monkeypatch.setattr(child, "receive", lambda stream: (answer, b""))
-    assert only(decoder, good) == unreadable(good, "the decoder died (memory or crash)")
+    reason = f"the decoder died (memory or crash), {NOT_THE_FILE}"
+    assert only(decoder, good) == UnreadableImage(reason, None)
 
 
 def test_bomb_within_the_limits_of_size_is_out_of_memory(tmp_path: Path, good: Path) -> None:

@@ -14,6 +14,8 @@ from PIL import Image, ImageCms
 from curate.config import DecodeConfig
 from curate.images.decode import DecodedImage, Decoder, UnreadableImage
 
+from .bad_inputs import ycck
+
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 RED, GREEN, BLUE, YELLOW = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0)
 Decode = Callable[[bytes], DecodedImage]
@@ -176,6 +178,19 @@ def test_cmyk(decode: Decode) -> None:
     assert near(pixels(decode(without_adobe(cmyk_jpeg((0, 0, 0, 255)))))[0], BLACK, 3)
     # Stored 0, 255, 255, 0 as it stands: magenta and yellow ink, which is red.
     assert near(pixels(decode(without_adobe(cmyk_jpeg((255, 0, 0, 255)))))[0], RED, 3)
+
+
+def test_ycck(decode: Decode) -> None:
+    def grey(luma: int, black: int) -> object:
+        """Pillow stores inks inverted; without chroma, the three colours' are the luma."""
+        inks = (255 - luma, 127, 127, 255 - black)
+        return pixels(decode(ycck(inks)))[0]
+
+    # libjpeg gives 255 - RGB as the stored inks, of which the inverse counts: luma is ink.
+    assert near(grey(0, 255), WHITE, 3)
+    assert near(grey(255, 255), BLACK, 3)
+    assert near(grey(0, 0), BLACK, 3)
+    assert near(grey(55, 255), (200, 200, 200), 4)
 
 
 def near(found: object, expected: tuple[int, ...], by: int) -> bool:
