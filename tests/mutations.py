@@ -128,7 +128,7 @@ def _fitting(data: bytes) -> bytes:
     if data.startswith(b"\xff\xd8"):
         return data + b"\xff\xd9"
     if data.startswith(b"RIFF"):
-        return data[:4] + struct.pack("<I", len(data) - 8) + data[8:]
+        return data[:4] + struct.pack("<I", max(0, len(data) - 8)) + data[8:]
     return data + b";" if data.startswith(b"GIF8") else data
 
 

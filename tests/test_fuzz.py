@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from curate.images.decode import (
 
 from .fuzz import Tally, fuzz, inputs
 from .images.files import png
+from .mutations import mutated, seeds
 
 ONE = DecodeConfig(workers=1)
 STAT = FileStat(1, 1, 1, 1)
@@ -67,6 +69,12 @@ def test_the_same_seed_gives_the_same_inputs() -> None:
     first, other = (list(islice(inputs(None, seed, ONE.formats), 50)) for seed in (1, 2))
     assert digest(first) == digest_in_another_process(1)
     assert {data for _, data in first}.isdisjoint(data for _, data in other)
+
+
+def test_the_smallest_pictures_can_be_spoiled() -> None:
+    starts = [data[:length] for data in seeds(ONE.formats) for length in range(1, 40)]
+    spoiled = [mutated(starts, random.Random(number)) for number in range(20_000)]
+    assert all(spoiled)
 
 
 def test_the_corpus_comes_first_unchanged(tmp_path: Path) -> None:
