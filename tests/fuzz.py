@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count, islice
 from pathlib import Path
@@ -29,7 +29,7 @@ from curate.errors import CurateError
 from curate.images.decode import DecodedImage, Decoder, UnreadableImage
 from curate.images.pixels import preview_size
 
-from .mutations import LARGEST_SEED, mutated, seeds
+from .mutations import is_seed, mutated, seeds
 
 PLENTY = 16_000_000_000
 """Bytes of memory, with which a death is not one of the limit."""
@@ -121,14 +121,14 @@ def fault_of(image: DecodedImage) -> str | None:
     return None
 
 
-def inputs(corpus: Path | None, seed: int, opt_in: bool) -> Iterator[tuple[str, bytes]]:
+def inputs(corpus: Path | None, seed: int, formats: Sequence[str]) -> Iterator[tuple[str, bytes]]:
     """Each input and what to call it: the corpus, then mutations without end."""
-    pictures = seeds(opt_in)
+    pictures = seeds(formats)
     if corpus is not None:
         for path in sorted(path for path in corpus.rglob("*") if path.is_file()):
             data = path.read_bytes()
             yield str(path.relative_to(corpus)), data
-            if 0 < len(data) <= LARGEST_SEED:
+            if is_seed(data, formats):
                 pictures.append(data)
     for number in count():
         yield f"{seed}-{number}", mutated(pictures, random.Random(f"{seed} {number}"))
@@ -172,7 +172,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, default=Path("fuzz-findings"))
     given = parser.parse_args()
     formats = DecodeConfig.formats + (("AVIF", "TIFF", "BMP") if given.opt_in else ())
-    sent = islice(inputs(given.corpus, given.seed, given.opt_in), given.count)
+    sent = islice(inputs(given.corpus, given.seed, formats), given.count)
     ending = _until(sent, time.monotonic() + 60 * given.minutes)
     tally = fuzz(ending, DecodeConfig(workers=1, formats=formats), given.keep)
     for outcome, times in sorted(tally.outcomes.items()):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import random
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import chain
 
 from PIL import Image, ImageCms, features
 from PIL.PngImagePlugin import PngInfo
+
+from curate.images.containers import Refused, kind_of
 
 from .images.bad_inputs import DECODED, PNG_START, encoded
 
@@ -25,11 +27,8 @@ def _noise(mode: str, side: int = 40) -> Image.Image:
     return Image.merge("RGB", (band, band.rotate(180), band)).convert(mode)
 
 
-def seeds(opt_in: bool) -> list[bytes]:
-    """Pictures to spoil: what the tests decode, and more kinds; those of a few MB are left out.
-
-    With `opt_in` also the formats that are read only where they are asked for.
-    """
+def seeds(formats: Sequence[str]) -> list[bytes]:
+    """Pictures of these formats to spoil: small ones that the tests decode, and more kinds."""
     rgb, exif, text = _noise("RGB"), Image.Exif(), PngInfo()
     exif[0x0112], exif[0x010E] = 6, "a description"
     text.add_itxt("Comment", "text", zip=True)
@@ -37,7 +36,7 @@ def seeds(opt_in: bool) -> list[bytes]:
     profile[24:36] = bytes(12)  # when it was made: the same seed gives the same inputs
     known = {"exif": exif, "icc_profile": bytes(profile)}
     frames = {"save_all": True, "append_images": [_noise("RGB", 40).rotate(90), rgb]}
-    made = [data for data, _ in DECODED.values() if len(data) <= LARGEST_SEED]
+    made = [data for data, _ in DECODED.values()]
     made += [encoded(_noise(mode), "PNG", pnginfo=text, **known) for mode in ("RGBA", "P", "L")]
     made += [encoded(rgb, "PNG", **frames), encoded(rgb, "GIF", **frames)]
     made += [encoded(_noise(mode), "JPEG", **known) for mode in ("RGB", "L", "CMYK")]
@@ -45,13 +44,20 @@ def seeds(opt_in: bool) -> list[bytes]:
     made += [encoded(_noise("RGBA"), "WEBP", lossless=lossless, **known) for lossless in (0, 1)]
     made += [encoded(rgb, "WEBP", **frames), encoded(_noise("RGBA"), "WEBP", **frames)]
     made += [encoded(_noise("P"), "GIF", transparency=3, interlace=1)]
-    if opt_in:
-        packed = ("raw", "packbits", "tiff_lzw", "tiff_deflate", "jpeg")
-        made += [encoded(rgb, "TIFF", compression=how) for how in packed]
-        made += [encoded(_noise(mode), "BMP") for mode in ("RGB", "P", "1", "RGBA")]
-        if features.check("avif"):
-            made += [encoded(_noise(mode), "AVIF") for mode in ("RGB", "RGBA")]
-    return made
+    packed = ("raw", "packbits", "tiff_lzw", "tiff_deflate", "jpeg")
+    made += [encoded(rgb, "TIFF", compression=how) for how in packed]
+    made += [encoded(_noise(mode), "BMP") for mode in ("RGB", "P", "1", "RGBA")]
+    if features.check("avif"):
+        made += [encoded(_noise(mode), "AVIF") for mode in ("RGB", "RGBA")]
+    return [data for data in made if is_seed(data, formats)]
+
+
+def is_seed(data: bytes, formats: Sequence[str]) -> bool:
+    """Whether it is worth spoiling: of a format that is read, and small, so that it is quick."""
+    try:
+        return bool(kind_of(data, formats)) and len(data) <= LARGEST_SEED
+    except Refused:
+        return False
 
 
 def _span(data: bytearray, rng: random.Random) -> tuple[int, int]:
@@ -122,7 +128,7 @@ def _fitting(data: bytes) -> bytes:
     if data.startswith(b"\xff\xd8"):
         return data + b"\xff\xd9"
     if data.startswith(b"RIFF"):
-        return data[:4] + struct.pack("<I", len(data) - 8) + data[8:]
+        return data[:4] + struct.pack("<I", max(0, len(data) - 8)) + data[8:]
     return data + b";" if data.startswith(b"GIF8") else data
 
 

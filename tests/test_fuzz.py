@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -29,13 +30,14 @@ from curate.images.decode import (
 
 from .fuzz import Tally, fuzz, inputs
 from .images.files import png
+from .mutations import mutated, seeds
 
 ONE = DecodeConfig(workers=1)
 STAT = FileStat(1, 1, 1, 1)
 
 
 def test_some_hundred_inputs_show_no_defect(tmp_path: Path) -> None:
-    tally = fuzz(islice(inputs(None, 8, opt_in=False), 400), ONE, tmp_path / "keep")
+    tally = fuzz(islice(inputs(None, 8, ONE.formats), 400), ONE, tmp_path / "keep")
     assert tally.defects == []
     assert tally.outcomes.total() == 400
     decoded = {f"decoded {kind}": 5 for kind in ONE.formats}
@@ -53,7 +55,7 @@ def digest_in_another_process(seed: int) -> str:
     code = (
         "import hashlib; from itertools import islice; "
         "from tests.fuzz import inputs; "
-        f"sent = list(islice(inputs(None, {seed}, False), 50)); "
+        f"sent = list(islice(inputs(None, {seed}, {ONE.formats}), 50)); "
         "print(hashlib.sha256(b''.join(data for _, data in sent)).hexdigest())"
     )
     place = Path(__file__).parents[1]
@@ -64,16 +66,22 @@ def digest_in_another_process(seed: int) -> str:
 
 
 def test_the_same_seed_gives_the_same_inputs() -> None:
-    first, other = (list(islice(inputs(None, seed, False), 50)) for seed in (1, 2))
+    first, other = (list(islice(inputs(None, seed, ONE.formats), 50)) for seed in (1, 2))
     assert digest(first) == digest_in_another_process(1)
     assert {data for _, data in first}.isdisjoint(data for _, data in other)
+
+
+def test_the_smallest_pictures_can_be_spoiled() -> None:
+    starts = [data[:length] for data in seeds(ONE.formats) for length in range(1, 40)]
+    spoiled = [mutated(starts, random.Random(number)) for number in range(20_000)]
+    assert all(spoiled)
 
 
 def test_the_corpus_comes_first_unchanged(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "b").write_bytes(b"content")
     (tmp_path / "a").write_bytes(b"")
-    assert list(islice(inputs(tmp_path, 0, False), 2)) == [("a", b""), ("deep/b", b"content")]
+    assert list(islice(inputs(tmp_path, 0, ONE.formats), 2)) == [("a", b""), ("deep/b", b"content")]
 
 
 def image(preview: bytes) -> DecodedImage:
