@@ -18,8 +18,9 @@ from .program import SHAPES, draw, run
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option of the long run in `tests/crash`."""
+    """Add the options of the long runs in `tests/crash` and `tests/stateful`."""
     parser.addoption("--every-call", action="store_true", help="inject faults at every call")
+    parser.addoption("--inbox-examples", type=int, help="play so many examples, at random")
 
 
 @pytest.fixture(autouse=True)

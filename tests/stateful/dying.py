@@ -1,0 +1,80 @@
+"""What a fork of the program does before it begins: it will end before its n-th lasting call."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+import pytest
+
+from curate.catalog.schema import open_catalog
+from curate.config import DecodeConfig
+from curate.images import pixels
+from curate.images.frames import Header
+from curate.images.worker import look_at
+
+from .small import make_known
+
+LASTING = {
+    ("sqlite3", "commit"),
+    ("sqlite3", "executemany"),
+    ("sqlite3", "backup"),
+    ("posix", "fsync"),
+    ("posix", "mkdir"),
+    ("posix", "rename"),
+    ("posix", "replace"),
+    ("posix", "rmdir"),
+    ("posix", "unlink"),
+}
+"""Modules and names of what is done to the disk, as far as Python does it."""
+
+
+class Here:
+    """A decode worker without a process of its own, which would take longer than all the rest."""
+
+    pid = None
+    timed_out = False
+
+    def __init__(self, config: DecodeConfig) -> None:
+        self._config, self.limits = config, dict[str, bool]()
+        pixels.prepare(config)
+
+    def ask(self, file: bytes) -> tuple[Header, bytes]:
+        """What the worker would answer."""
+        root, _, below = file.partition(b"\0")
+        return look_at(root, below, self._config)
+
+    def start(self) -> None:
+        """There is nothing to start."""
+
+    stop = close = start
+
+    def kill_if_late(self, now: float) -> None:
+        """It is never late."""
+
+
+def dying(at: int, migrations: Path) -> None:
+    """End by SIGKILL before lasting call number `at`; know the network and the `migrations`."""
+    patch, calls = pytest.MonkeyPatch(), 0
+    make_known(patch)
+    patch.setattr("curate.images.decode.Child", Here)
+    patch.setitem(open_catalog.__kwdefaults__, "migrations", migrations)
+
+    def count(frame: FrameType, event: str, called: object) -> None:
+        nonlocal calls
+        if event == "c_call" and _kind(called) in LASTING:
+            calls += 1
+            if calls == at:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.setprofile(count)
+
+
+def _kind(called: object) -> tuple[str | None, str]:
+    """Module and name of a function written in C; of a method, the module of its object."""
+    owner = getattr(called, "__self__", None)
+    module = getattr(owner, "__name__", None) or type(owner).__module__
+    return module, getattr(called, "__name__", "")
