@@ -56,12 +56,19 @@ class Here:
         """It is never late."""
 
 
+def make_newer(patch: pytest.MonkeyPatch, migrations: Path) -> None:
+    """Become the program that has these migrations."""
+    defaults = open_catalog.__kwdefaults__
+    assert defaults
+    patch.setitem(defaults, "migrations", migrations)
+
+
 def dying(at: int, migrations: Path) -> None:
     """End by SIGKILL before lasting call number `at`; know the network and the `migrations`."""
     patch, calls = pytest.MonkeyPatch(), 0
     make_known(patch)
     patch.setattr("curate.images.decode.Child", Here)
-    patch.setitem(open_catalog.__kwdefaults__, "migrations", migrations)
+    make_newer(patch, migrations)
 
     def count(frame: FrameType, event: str, called: object) -> None:
         nonlocal calls

@@ -72,7 +72,7 @@ def check_tags(rows: Rows, model: Model, workspace: Workspace) -> None:
     assert workspace.catalog.rates.current() == model.rate
     for sha256, row in rows.tags.items():
         score = rows.scores.get((model.detector, sha256))
-        assert row["tag"] == model.tag(sha256, score and score["p_value"])
+        assert row["tag"] == model.tag(sha256, score["p_value"] if score else None)
         said = model.verdict(sha256)
         reviewer, (verdict, class_name) = said or (None, (None, None))
         assert (row["verdict"], row["reviewed_by"]) == (verdict, reviewer)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import copy
 import shutil
+from collections import Counter
 from pathlib import Path
 
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from curate.backup import back_up, restore
+from curate.images.decode import Decoder
 
 from . import invariants as must
 from .filling import numbers
+from .invariants import Oracle
 from .killing import Killing, moments
 from .model import Model
 from .rows import opened
@@ -28,10 +31,10 @@ some_backup = precondition(lambda machine: bool(machine.backups))
 class Keeping(Killing):
     """The program moved and brought up to date."""
 
-    def __init__(self, *arguments: object) -> None:
-        super().__init__(*arguments)  # type: ignore[arg-type]
+    def __init__(self, base: Path, decoder: Decoder, oracle: Oracle, tally: Counter[str]) -> None:
+        super().__init__(base, decoder, oracle, tally)
         self.backups: list[tuple[Path, Model]] = []
-        self.moves = 0
+        self.moves, self.version = 0, 1
 
     @precondition(lambda self: len(self.backups) < MOST_BACKUPS)
     @rule(at=st.none() | moments)
@@ -68,19 +71,15 @@ class Keeping(Killing):
     @rule(at=st.none() | moments)
     def migrate(self, at: int | None) -> None:
         """A newer program, killed or not in the middle of bringing the catalog up."""
-        self.worked, version = True, self.version + 1
+        self.worked = True
+        self.version += 1
         before = self.program.rows().images.keys()
         self.program.stop()
-        file = self.program.migrations / f"{version:04}_more.sql"
-        file.write_text(MIGRATIONS[version - 2])
+        file = self.program.migrations / f"{self.version:04}_more.sql"
+        file.write_text(MIGRATIONS[self.version - 2])
         if at is not None:
             self.program.forked(("status",), at)
         self.program.start()
-        assert self.version == version
-        with opened(self.program.place / f"catalog.db.before-v{version}") as kept:
+        assert self.program.rows().version == self.version
+        with opened(self.program.place / f"catalog.db.before-v{self.version}") as kept:
             assert {row[0] for row in kept.execute("SELECT sha256 FROM image")} == before
-
-    @property
-    def version(self) -> int:
-        """The catalog's."""
-        return self.program.rows().version

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import shutil
 import signal
+from typing import Literal
 
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
@@ -101,7 +102,7 @@ class Killing(Working):
 
     def _killed_exporting(self, at: int, number: int) -> None:
         """`export`: what has the name is whole."""
-        format = "imagefolder" if number % 2 else "csv"
+        format: Literal["csv", "imagefolder"] = "imagefolder" if number % 2 else "csv"
         query, place = sorted(FILTERS)[number % len(FILTERS)], self.base / f"killed-{format}"
         rows, exported = self.program.rows(), Exported(0)
         options = ["--query", query] if query else []

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from curate.catalog.schema import open_catalog
 from curate.images.decode import Decoder
 from curate.ingest import ingest
 from curate.score import Scorer
@@ -21,7 +20,7 @@ from curate.workspace import open_workspace
 from ..crash.forked import Ended, Fork
 from ..watch.inbox import Inbox
 from .disk import Disk
-from .dying import dying
+from .dying import dying, make_newer
 from .invariants import check_swept
 from .rows import Rows
 
@@ -48,7 +47,7 @@ class Program:
         self._open = ExitStack()
         migrations.mkdir()
         patch = pytest.MonkeyPatch()
-        patch.setitem(open_catalog.__kwdefaults__, "migrations", migrations)
+        make_newer(patch, migrations)
         self._undo = patch.undo
         self.start()
 

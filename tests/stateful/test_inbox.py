@@ -34,14 +34,16 @@ def test_whatever_happens(
     wanted: int | None = pytestconfig.getoption("inbox_examples")
     numbers, oracle, tally = count(), Oracle(), Counter[str]()
 
-    def inbox() -> Keeping:
+    class Inbox(Keeping):
         """An inbox in a folder of its own, with a fresh copy of the project."""
-        base = tmp_path / str(next(numbers))
-        shutil.copytree(project / ".curate", base / "project-0" / ".curate")
-        return Keeping(base, decoder, oracle, tally)
+
+        def __init__(self) -> None:
+            base = tmp_path / str(next(numbers))
+            shutil.copytree(project / ".curate", base / "project-0" / ".curate")
+            super().__init__(base, decoder, oracle, tally)
 
     run_state_machine_as_test(
-        inbox,
+        Inbox,
         settings=settings(
             max_examples=wanted or EXAMPLES,
             stateful_step_count=STEPS,
