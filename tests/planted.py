@@ -87,7 +87,7 @@ FAULTS = [
     ),
     Fault(
         "nothing sweeps what the dead left",
-        "curate/workspace.py",
+        "curate/catalog/processes.py",
         '        if maker and is_running(*maker, "") is False:\n',
         "        if maker and False:\n",
         "tests/crash/test_kill.py::test_two_hundred_kills",
