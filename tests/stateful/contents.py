@@ -10,16 +10,13 @@ from hypothesis import strategies as st
 
 from ..program import picture
 
-PICTURES = (
-    "disc 0.png",
-    "disc 1.png",
-    "cross 0.jpg",
-    "noise 0.png",
-    "noise 1.webp",
-    "square 0.gif",
+_FORMATS = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP", "gif": "GIF"}
+PICTURES = tuple(
+    f"{kind} {number}.{suffix}"
+    for kind in ("disc", "square", "cross", "noise")
+    for number, suffix in enumerate(_FORMATS)
 )
 NO_PICTURES = {"empty": b"", "text": b"<html>sign in</html>", "signature": b"\x89PNG\r\n\x1a\n"}
-_FORMATS = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP", "gif": "GIF"}
 
 
 @dataclass(frozen=True)

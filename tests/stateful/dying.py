@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import sys
 from pathlib import Path
 from types import FrameType
@@ -18,18 +19,8 @@ from curate.images.worker import look_at
 
 from .small import make_known
 
-LASTING = {
-    ("sqlite3", "commit"),
-    ("sqlite3", "executemany"),
-    ("sqlite3", "backup"),
-    ("posix", "fsync"),
-    ("posix", "mkdir"),
-    ("posix", "rename"),
-    ("posix", "replace"),
-    ("posix", "rmdir"),
-    ("posix", "unlink"),
-}
-"""Modules and names of what is done to the disk, as far as Python does it."""
+LASTING = {"fsync", "mkdir", "rename", "replace", "rmdir", "unlink"}
+"""What the operating system is asked to do to files, as far as Python asks."""
 
 
 class Here:
@@ -65,23 +56,28 @@ def make_newer(patch: pytest.MonkeyPatch, migrations: Path) -> None:
 
 def dying(at: int, migrations: Path) -> None:
     """End by SIGKILL before lasting call number `at`; know the network and the `migrations`."""
-    patch, calls = pytest.MonkeyPatch(), 0
+    patch, calls, changes = pytest.MonkeyPatch(), 0, dict[int, int]()
     make_known(patch)
     patch.setattr("curate.images.decode.Child", Here)
     make_newer(patch, migrations)
 
+    def lasts(owner: object, name: str) -> bool:
+        """Whether a call ends a transaction that has changed something, or changes a file."""
+        if not isinstance(owner, sqlite3.Connection):
+            return name in LASTING and getattr(owner, "__name__", "") == "posix"
+        if name == "backup":
+            return True
+        changed = owner.total_changes - changes.get(id(owner), 0)
+        changes[id(owner)] = owner.total_changes
+        return bool(changed)
+
     def count(frame: FrameType, event: str, called: object) -> None:
         nonlocal calls
-        if event == "c_call" and _kind(called) in LASTING:
+        if event == "c_call" and lasts(
+            getattr(called, "__self__", None), getattr(called, "__name__", "")
+        ):
             calls += 1
             if calls == at:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     sys.setprofile(count)
-
-
-def _kind(called: object) -> tuple[str | None, str]:
-    """Module and name of a function written in C; of a method, the module of its object."""
-    owner = getattr(called, "__self__", None)
-    module = getattr(owner, "__name__", None) or type(owner).__module__
-    return module, getattr(called, "__name__", "")

@@ -35,6 +35,7 @@ FIGURES = ("score", "discrepancy", "msp", "energy", "knn", "confidence")
 def check_images(rows: Rows, disk: Disk, model: Model) -> None:
     """Nothing is forgotten, nothing is known that never was, and each preview shows its image."""
     assert model.images <= rows.images.keys(), "an image is forgotten"
+    assert model.sightings <= set(rows.sightings), "a sighting is forgotten"
     for path, sha256 in rows.sightings:
         name = str(Path(path).relative_to(disk.root))
         assert (name, sha256) in disk.lain, "a content is said to have lain where it never did"
@@ -44,7 +45,7 @@ def check_images(rows: Rows, disk: Disk, model: Model) -> None:
         assert found == (row["format"], row["width"], row["height"], True), sha256
         assert row["bytes"] == len(disk.kept[sha256])
         assert is_readable(disk.kept[sha256]) is not False, "a broken file is catalogued"
-    model.images = set(rows.images)
+    model.images, model.sightings = set(rows.images), set(rows.sightings)
 
 
 def check_scores(rows: Rows, model: Model, workspace: Workspace, oracle: Oracle) -> None:

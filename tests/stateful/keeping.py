@@ -59,7 +59,8 @@ class Keeping(Killing):
         place.parent.mkdir()
         self.program.stop()
         if at is not None:
-            self.program.forked(("restore", backup, "--catalog", place), at)
+            ended = self.program.forked(("restore", backup, "--catalog", place), at)
+            self.tally["kills"] += ended.code != 0
         if not place.exists():
             assert restore(backup, str(place)).missing == ()
         shutil.rmtree(self.program.place.parent)
@@ -78,7 +79,7 @@ class Keeping(Killing):
         file = self.program.migrations / f"{self.version:04}_more.sql"
         file.write_text(MIGRATIONS[self.version - 2])
         if at is not None:
-            self.program.forked(("status",), at)
+            self.tally["kills"] += self.program.forked(("status",), at).code != 0
         self.program.start()
         assert self.program.rows().version == self.version
         with opened(self.program.place / f"catalog.db.before-v{self.version}") as kept:

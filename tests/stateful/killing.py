@@ -1,4 +1,4 @@
-"""A rule of its own: any command is killed, and what it did must be done or not done."""
+"""Rules by which the program is killed: what a command did is done then, or not done."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from curate.catalog.query import parse
 from curate.export import Exported, export
 
 from . import invariants as must
-from .filling import numbers
+from .contents import Content, contents
+from .filling import names, numbers
 from .handed import FILTERS, check_copies, check_manifest
 from .working import RATES, REVIEWERS, VERDICTS, Working
 
-moments = st.integers(1, 60)
+moments = st.integers(1, 8) | st.integers(1, 30)
 """Before which of its lasting calls a command is killed; one that makes fewer ends by itself."""
-COMMANDS = ("reading", "tagging", "undoing", "choosing", "finetuning", "switching", "exporting")
+COMMANDS = ("tagging", "undoing", "choosing", "finetuning", "switching", "exporting")
 
 
 class Killing(Working):
@@ -29,18 +30,22 @@ class Killing(Working):
     def kill(self, at: int, *arguments: object) -> bool:
         """Run a command in a fork that is killed; whether it came to its end before."""
         self.worked = True
-        return self.program.killed(arguments, at).code != -signal.SIGKILL
+        ended = self.program.killed(arguments, at).code != -signal.SIGKILL
+        self.tally["kills"] += not ended
+        return ended
+
+    @rule(name=names, content=contents(), at=moments, once=st.booleans())
+    def killed_while_reading(self, name: str, content: Content, at: int, once: bool) -> None:
+        """An upload arrives, and `ingest` or `watch --once` is killed."""
+        self.arrive(name, content)
+        command = ("watch", "--once", "--settle", 0) if once else ("ingest",)
+        if self.kill(at, *command, self.disk.root, "--device", "cpu"):
+            must.check_caught_up(self.program.rows(), self.disk)
 
     @rule(what=st.sampled_from(COMMANDS), at=moments, number=numbers)
     def killed_while(self, what: str, at: int, number: int) -> None:
-        """The program is killed at something, whose details are drawn by a number."""
+        """Another command is killed, whose details are drawn by a number."""
         getattr(self, f"_killed_{what}")(at, number)
-
-    def _killed_reading(self, at: int, number: int) -> None:
-        """`ingest`, or `watch --once`."""
-        command = ("watch", "--once", "--settle", 0) if number % 2 else ("ingest",)
-        if self.kill(at, *command, self.disk.root, "--device", "cpu"):
-            must.check_caught_up(self.program.rows(), self.disk)
 
     def _killed_tagging(self, at: int, number: int) -> None:
         """`tag`, which has happened or has not."""

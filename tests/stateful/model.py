@@ -28,6 +28,8 @@ class Model:
     rate: float = 0.05
     images: set[str] = field(default_factory=set)
     """Every content that was ever found in the catalog."""
+    sightings: set[tuple[str, str]] = field(default_factory=set)
+    """Every file and content of it that was."""
     steps: list[Step] = field(default_factory=list)
     candidate_left: bool = False
     """A fine-tune was killed, which may have left its network's queue to the next one."""

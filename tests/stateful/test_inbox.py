@@ -55,4 +55,5 @@ def test_whatever_happens(
             print_blob=False,
         ),
     )
-    sys.stdout.write(f"{tally['steps']} steps in {tally['examples']} examples\n")
+    told = (f"{tally[name]:,} {name}" for name in ("examples", "steps", "kills"))
+    sys.stdout.write(f"{', '.join(told)}\n")
