@@ -42,22 +42,27 @@ def check_manifest(place: Path, rows: Rows, query: str, all_paths: bool) -> None
         assert (row["checkpoint"] or None) == tagged["detector"]
 
 
-def check_copies(place: Path, exported: Exported, rows: Rows, query: str, disk: Disk) -> None:
-    """A true copy of each image that still lies anywhere; the others are told."""
+def check_copies(
+    place: Path, rows: Rows, query: str, disk: Disk, exported: Exported | None = None
+) -> None:
+    """A true copy of each image that still lies anywhere; the others are told of in `exported`."""
     check_manifest(place / "manifest.csv", rows, query, all_paths=False)
     listed = {row["sha256"]: row["path"] for row in _read(place / "manifest.csv")}
-    there = {sha256 for path, sha256 in rows.sightings if _lies(path, sha256, disk)}
+    there = {sha256 for sha256 in listed if lies_somewhere(sha256, rows, disk)}
     copies = {_digest(file): file for file in place.glob("*/*")}
-    assert copies.keys() == listed.keys() & there
-    assert sorted(exported.missing) == sorted(listed[name] for name in listed.keys() - there)
+    assert copies.keys() == there
+    gone = sorted(listed[name] for name in listed.keys() - there)
+    assert exported is None or sorted(exported.missing) == gone
     for sha256, file in copies.items():
         tagged = rows.tags[sha256]
         of_class = tagged["label"] if tagged["tag"] == "id" else f"_{tagged['tag']}"
         assert file.parent.name == of_class
 
 
-def _lies(path: str, sha256: str, disk: Disk) -> bool:
-    return disk.now.get(str(Path(path).relative_to(disk.root))) == sha256
+def lies_somewhere(sha256: str, rows: Rows, disk: Disk) -> bool:
+    """Whether the content is still at one of the places where it was seen."""
+    lying = {(disk.path(name), found) for name, found in disk.now.items()}
+    return any(found == sha256 for _, found in lying & set(rows.sightings))
 
 
 def _digest(file: Path) -> str:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from curate.catalog.query import parse
-from curate.export import Exported, export
+from curate.export import export
 
 from . import invariants as must
 from .contents import Content, contents
@@ -109,16 +109,16 @@ class Killing(Working):
         """`export`: what has the name is whole."""
         format: Literal["csv", "imagefolder"] = "imagefolder" if number % 2 else "csv"
         query, place = sorted(FILTERS)[number % len(FILTERS)], self.base / f"killed-{format}"
-        rows, exported = self.program.rows(), Exported(0)
+        rows = self.program.rows()
         options = ["--query", query] if query else []
         ended = self.kill(at, "export", place, "--format", format, *options)
         assert place.exists() or not ended
         if not place.exists():
-            exported = export(self.program.workspace, parse(query), place, format)
+            export(self.program.workspace, parse(query), place, format)
             must.check_swept(self.base)
         if format == "csv":
             check_manifest(place, rows, query, all_paths=False)
             place.unlink()
         else:
-            check_copies(place, exported, rows, query, self.disk)
+            check_copies(place, rows, query, self.disk)
             shutil.rmtree(place)

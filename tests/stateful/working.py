@@ -27,7 +27,7 @@ from . import invariants as must
 from .contents import Content, contents
 from .disk import is_ignored
 from .filling import Filling, numbers, some_file
-from .handed import FILTERS, check_copies, check_manifest
+from .handed import FILTERS, check_copies, check_manifest, lies_somewhere
 from .model import Model, Verdict
 from .program import Program
 from .rows import opened
@@ -38,6 +38,10 @@ REVIEWERS = ("ann", "bob")
 VERDICTS: tuple[Verdict, ...] = (("id", None), ("ood", None), ("id", "disc"), ("id", "a new class"))
 RATES = (0.05, 0.1, 0.25, 0.5)
 reviewers, verdicts = st.sampled_from(REVIEWERS), st.sampled_from(VERDICTS)
+LOSSES = {
+    "preview": ("previews.db", "DELETE FROM previews WHERE sha256 = ?"),
+    "score": ("catalog.db", "DELETE FROM score WHERE sha256 = ?"),
+}
 PAPER = PaperRecipe(epochs=1, margin=0.5)
 GUARDED = GuardedRecipe(min_updates=2, max_updates=2)
 
@@ -260,29 +264,23 @@ class Working(Filling):
         place, all_paths = self.base / f"out.{format}", all_paths and format != "imagefolder"
         exported = export(self.program.workspace, parse(query), place, format, all_paths)
         if format == "imagefolder":
-            check_copies(place, exported, self.program.rows(), query, self.disk)
+            check_copies(place, self.program.rows(), query, self.disk, exported)
             shutil.rmtree(place)
         else:
             check_manifest(place, self.program.rows(), query, all_paths)
         must.check_swept(self.base)
 
-    @rule(number=numbers, what=st.sampled_from(["preview", "score"]))
+    @rule(number=numbers, what=st.sampled_from(sorted(LOSSES)))
     def lose(self, number: int, what: str) -> None:
         """`curate doctor --fix` after a loss: found, and mended where it can be."""
         self.worked = True
         if not self.model.images:
             return
-        sha256 = self.image(number)
-        lying = {(self.disk.path(name), found) for name, found in self.disk.now.items()}
-        if what == "preview" and sha256 not in {
-            found for path, found in set(self.program.rows().sightings) & lying
-        }:
+        sha256, (file, statement) = self.image(number), LOSSES[what]
+        if what == "preview" and not lies_somewhere(sha256, self.program.rows(), self.disk):
             return
-        file, column = {"preview": ("previews.db", "previews"), "score": ("catalog.db", "score")}[
-            what
-        ]
         with opened(self.program.place / file) as database:
-            database.execute(f"DELETE FROM {column} WHERE sha256 = ?", (sha256,))  # noqa: S608
+            database.execute(statement, (sha256,))
         found = list(examine(self.program.workspace, self.program.decoder, mend=True))
         states = [finding.state for finding in found]
         assert "broken" not in states
