@@ -13,9 +13,10 @@ from ..program import picture
 _FORMATS = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP", "gif": "GIF"}
 PICTURES = tuple(
     f"{kind} {number}.{suffix}"
-    for kind in ("disc", "square", "cross", "noise")
-    for number, suffix in enumerate(_FORMATS)
+    for number in range(8)
+    for kind, suffix in zip(("disc", "square", "cross", "noise"), _FORMATS, strict=True)
 )
+FEW = PICTURES[:4]
 NO_PICTURES = {"empty": b"", "text": b"<html>sign in</html>", "signature": b"\x89PNG\r\n\x1a\n"}
 
 
@@ -73,12 +74,17 @@ def grown(content: bytes, whole: bool) -> bytes | None:
     return None
 
 
+def pictures() -> st.SearchStrategy[Content]:
+    """Whole pictures, some of them again and again."""
+    return st.builds(Content, st.sampled_from(FEW) | st.sampled_from(PICTURES))
+
+
 def contents() -> st.SearchStrategy[Content]:
-    """Whole pictures most of the time, each of them again and again."""
+    """Pictures, many of them whole."""
     names, percent = st.sampled_from(PICTURES), st.integers(1, 99)
     return st.one_of(
-        st.builds(Content, names),
-        st.builds(Content, names),
+        pictures(),
+        pictures(),
         st.builds(Content, names, percent),
         st.builds(Content, names, flipped=st.integers(0, 100)),
         st.builds(Content, st.sampled_from(sorted(NO_PICTURES))),

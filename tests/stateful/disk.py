@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .contents import PICTURES, grown, whole_bytes
+from .contents import FEW, grown, whole_bytes
 
 NAMES = (
     "a.png",
@@ -56,7 +56,7 @@ class Disk:
         root.mkdir(parents=True)
         outside.mkdir()
         (outside / "clock").touch()
-        for name in PICTURES:
+        for name in FEW:
             (outside / name).write_bytes(whole_bytes(name))
         (root / "linked").symlink_to(outside)
         os.mkfifo(root / "pipe.png")

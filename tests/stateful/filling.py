@@ -9,7 +9,7 @@ from pathlib import Path
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from .contents import PICTURES, Content, contents
+from .contents import FEW, Content, contents
 from .disk import IGNORED, MTIMES, NAMES, Disk
 
 names = st.one_of(st.sampled_from(NAMES), st.sampled_from(NAMES), st.sampled_from(IGNORED))
@@ -87,7 +87,7 @@ class Filling(RuleBasedStateMachine):
         with self.changing():
             self.disk.hard_link(self.file(number), new)
 
-    @rule(name=names, linked=st.sampled_from(PICTURES))
+    @rule(name=names, linked=st.sampled_from(FEW))
     def symbolic_link(self, name: str, linked: str) -> None:
         """A link to a picture outside, in place of what is there."""
         with self.changing():

@@ -14,11 +14,13 @@ from curate.catalog.query import parse
 from curate.export import export
 
 from . import invariants as must
-from .contents import Content, contents
-from .filling import names, numbers
+from .contents import Content, pictures
+from .disk import NAMES
+from .filling import numbers
 from .handed import FILTERS, check_copies, check_manifest
 from .working import RATES, REVIEWERS, VERDICTS, Working
 
+early = st.integers(1, 12)
 moments = st.integers(1, 8) | st.integers(1, 30)
 """Before which of its lasting calls a command is killed; one that makes fewer ends by itself."""
 COMMANDS = ("tagging", "undoing", "choosing", "finetuning", "switching", "exporting")
@@ -34,7 +36,7 @@ class Killing(Working):
         self.tally["kills"] += not ended
         return ended
 
-    @rule(name=names, content=contents(), at=moments, once=st.booleans())
+    @rule(name=st.sampled_from(NAMES), content=pictures(), at=early, once=st.booleans())
     def killed_while_reading(self, name: str, content: Content, at: int, once: bool) -> None:
         """An upload arrives, and `ingest` or `watch --once` is killed."""
         self.arrive(name, content)
