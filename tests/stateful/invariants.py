@@ -88,11 +88,11 @@ def check_tags(rows: Rows, model: Model, workspace: Workspace) -> None:
     assert judged <= rows.images.keys()
 
 
-def check_house(workspace: Workspace, decoder: Decoder, own: set[str]) -> None:
-    """The databases are sound, and no lease but our `own` is held."""
-    found = list(examine(workspace, decoder, deep=True))
+def check_house(workspace: Workspace, decoder: Decoder, deep: bool) -> None:
+    """The databases are sound, and no lease is held but that of our watch."""
+    found = list(examine(workspace, decoder, deep=deep))
     assert [finding for finding in found if finding.state == "broken"] == []
-    assert {lease.name for lease in workspace.catalog.leases.list()} == own
+    assert {lease.name for lease in workspace.catalog.leases.list()} == {"watch"}
 
 
 def check_caught_up(rows: Rows, disk: Disk, shut: str | None = None) -> None:

@@ -57,6 +57,7 @@ class Program:
         check_swept(self.place)
         self.watch = Watching(self.workspace, self.disk.root, self.decoder, self._open)
         self.scorer.score_active()
+        self.fresh = True
 
     def stop(self) -> None:
         """End it as it should be ended."""

@@ -26,7 +26,7 @@ from ..watch.inbox import SCAN, SETTLE
 from . import invariants as must
 from .contents import Content, contents
 from .disk import is_ignored
-from .filling import Filling, numbers, some_file
+from .filling import Filling, names, numbers, some_file
 from .handed import FILTERS, check_copies, check_manifest, lies_somewhere
 from .model import Model, Verdict
 from .program import Program
@@ -76,10 +76,10 @@ class Working(Filling):
         must.check_images(rows, self.disk, self.model)
         must.check_scores(rows, self.model, workspace, self.oracle)
         must.check_tags(rows, self.model, workspace)
-        must.check_house(workspace, self.program.decoder, {"watch"})
+        must.check_house(workspace, self.program.decoder, self.program.fresh)
         seen = {str(Path(path).relative_to(self.disk.root)) for path, _ in rows.sightings}
         assert {name for name in seen if is_ignored(name)} <= self.named
-        self.worked = False
+        self.worked = self.program.fresh = False
 
     def turn(self, seconds: float) -> None:
         """A turn of the watch, so much later: it takes only what has been quiet."""
@@ -112,11 +112,18 @@ class Working(Filling):
         self.catch_up()
 
     @some_file
-    @rule(number=numbers)
-    def hinted(self, number: int) -> None:
-        """An event says where something happened."""
+    @rule(number=numbers, seconds=st.sampled_from([0.5, 1.0, SETTLE]))
+    def hinted(self, number: int, seconds: float) -> None:
+        """An event says where something happened, and the watch looks there."""
         self.program.watch.service.hints.hint((self.disk.root / self.file(number)).parent)
-        self.turn(SETTLE)
+        self.turn(seconds)
+
+    @rule(name=names, content=contents(), seconds=st.sampled_from([0.5, 1.0, SETTLE]))
+    def arrive_and_hint(self, name: str, content: Content, seconds: float) -> None:
+        """An upload, and at once its event."""
+        self.arrive(name, content)
+        self.program.watch.service.hints.hint((self.disk.root / name).parent)
+        self.turn(seconds)
 
     @some_file
     @rule(number=numbers, content=contents(), how=st.sampled_from(["write", "arrive", "delete"]))
