@@ -18,7 +18,7 @@ from .contents import Content, pictures
 from .disk import NAMES
 from .filling import numbers
 from .handed import FILTERS, check_copies, check_manifest
-from .working import RATES, REVIEWERS, VERDICTS, Working
+from .judging import RATES, REVIEWERS, VERDICTS, Judging
 
 early = st.integers(1, 12)
 moments = st.integers(1, 8) | st.integers(1, 30)
@@ -26,7 +26,7 @@ moments = st.integers(1, 8) | st.integers(1, 30)
 COMMANDS = ("tagging", "undoing", "choosing", "finetuning", "switching", "exporting")
 
 
-class Killing(Working):
+class Killing(Judging):
     """Commands that end in the middle."""
 
     def kill(self, at: int, *arguments: object) -> bool:
