@@ -8,18 +8,17 @@ from __future__ import annotations
 import errno
 import glob
 import os
-import shutil
 import socket
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from curate.catalog.processes import is_running
+from curate.catalog.processes import remove, sweep
 from curate.catalog.schema import find_catalog, open_catalog
 from curate.catalog.store import Catalog
-from curate.durable import maker_of, sync_folder, temporary_beside
+from curate.durable import sync_folder, temporary_beside
 from curate.errors import NoCatalog, StorageError, UsageError
 from curate.images.previews import Previews
 
@@ -143,23 +142,6 @@ def _sweep(folder: Path) -> None:
         sweep(folder.glob(made))
 
 
-def sweep(paths: Iterable[Path]) -> None:
-    """Remove those of the temporary files and folders whose makers, on this host, are dead."""
-    for path in paths:
-        maker = maker_of(path)
-        if maker and is_running(*maker, "") is False:
-            _remove(path)
-
-
-def _remove(path: Path) -> None:
-    """Remove a file or a folder, if the disk lets us: the next sweep tries again."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with suppress(OSError):
-            path.unlink()
-
-
 def is_empty_folder(path: Path) -> bool:
     """Whether `path` is a folder with nothing in it."""
     return path.is_dir() and not any(path.iterdir())
@@ -185,7 +167,7 @@ def whole(destination: Path, *, folder: bool) -> Iterator[Path]:
     except OSError as error:
         raise StorageError(destination, _refusal(error)) from error
     finally:
-        _remove(temporary)
+        remove(temporary)
 
 
 def _refusal(error: OSError) -> str:

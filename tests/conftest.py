@@ -18,8 +18,9 @@ from .program import SHAPES, draw, run
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option that makes all of what the tests make a part of."""
+    """Add the options of long runs: of what has a long form, and of `tests/stateful`."""
     parser.addoption("--long", action="store_true", help="all of what stands for more")
+    parser.addoption("--inbox-examples", type=int, help="play so many examples, at random")
 
 
 @pytest.fixture(autouse=True)

@@ -31,6 +31,7 @@ class Fault:
 
 
 ORDER = "tests/crash/test_order.py"
+INBOX = "tests/stateful/test_inbox.py"
 FAULTS = [
     Fault(
         "no fsync of a file",
@@ -87,7 +88,7 @@ FAULTS = [
     ),
     Fault(
         "nothing sweeps what the dead left",
-        "curate/workspace.py",
+        "curate/catalog/processes.py",
         '        if maker and is_running(*maker, "") is False:\n',
         "        if maker and False:\n",
         "tests/crash/test_kill.py::test_two_hundred_kills",
@@ -168,6 +169,70 @@ FAULTS = [
         '    return "".join(map(_visible, os.fsdecode(name)))\n',
         "    return os.fsdecode(name)\n",
         "tests/e2e/test_bad_input.py::test_hostile_names_and_strange_files",
+    ),
+    Fault(
+        "a content is said to lie where its neighbour does",
+        "curate/ingest.py",
+        "[self._image_row(path, image) for path, image in made]",
+        "[self._image_row(made[i - 1][0], image) for i, (_, image) in enumerate(made)]",
+        INBOX,
+    ),
+    Fault(
+        "a preview is kept under its neighbour's hash",
+        "curate/ingest.py",
+        "(image.sha256, image.preview) for _, image in made",
+        "(made[i - 1][1].sha256, image.preview) for i, (_, image) in enumerate(made)",
+        INBOX,
+    ),
+    Fault(
+        "one image gets another's score",
+        "curate/score.py",
+        "score_rows(made, hashes, predict",
+        "score_rows(made, hashes[::-1], predict",
+        INBOX,
+    ),
+    Fault(
+        "what was unreadable stays so once it can be read",
+        "curate/catalog/adding.py",
+        "Unreadable.path.in_(readable))",
+        "Unreadable.path.in_([]))",
+        INBOX,
+    ),
+    Fault(
+        "undo forgets what was said before",
+        "curate/catalog/reviews.py",
+        "                before = _standing_without(connection, piece, undone)\n",
+        "                before = dict[str, dict[str, Any]]()\n",
+        INBOX,
+    ),
+    Fault(
+        "an export leaves its filter out",
+        "curate/export.py",
+        "workspace.catalog.iter_images(query, all_paths",
+        "workspace.catalog.iter_images(Query(), all_paths",
+        INBOX,
+    ),
+    Fault(
+        "a backup loses the reviews",
+        "curate/catalog/copying.py",
+        "        connection.execute(update(Lease).values(released=True))\n",
+        '        connection.execute(delete(Base.metadata.tables["review"]))\n'
+        "        connection.execute(update(Lease).values(released=True))\n",
+        INBOX,
+    ),
+    Fault(
+        "a restored project is held by whoever watches the original",
+        "curate/catalog/copying.py",
+        "        _disown(made.engine)\n",
+        "",
+        "tests/test_backup.py::test_nobody_works_on_a_copy",
+    ),
+    Fault(
+        "a killed migration's copy stays in a backup",
+        "curate/catalog/schema.py",
+        '    sweep(kept.parent.glob(f"{glob.escape(kept.name)}.tmp-*"))\n',
+        "",
+        "tests/catalog/test_schema.py::test_what_a_killed_migration_left_is_swept",
     ),
 ]
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import shutil
+import socket
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -19,12 +21,13 @@ import pytest
 from curate.backup import CHECKPOINTS, back_up, restore
 from curate.catalog.copying import copy_catalog
 from curate.catalog.engine import read
+from curate.catalog.runs import ABANDONED
 from curate.catalog.schema import open_catalog
 from curate.catalog.store import Catalog
 from curate.catalog.tables import Base
 from curate.errors import NoCatalog, StorageError, UsageError
 from curate.images.previews import Previews
-from curate.workspace import Workspace, open_workspace
+from curate.workspace import Workspace, hold, open_workspace
 
 from .catalog.cases import ROOT, image
 from .program import abandoned, draw, run
@@ -171,6 +174,34 @@ def test_no_row_is_copied_without_its_preview(
     hashes = {row[0] for row in rows(tmp_path / "kept" / "catalog.db")["image"]}
     with Previews.open(tmp_path / "kept" / "previews.db") as previews:
         assert hashes <= set(previews.hashes())
+
+
+@pytest.mark.parametrize("url", [False, True])
+def test_nobody_works_on_a_copy(
+    workspace: Workspace,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    url: bool,
+) -> None:
+    """Whoever watches and fine-tunes the original, this very process, does so to no other."""
+    place = request.getfixturevalue("database") if url else tmp_path / "home" / "catalog.db"
+    monkeypatch.chdir(tmp_path)
+    now, name = datetime.now(UTC), "watch:inbox"
+    workspace.catalog.runs.start("guarded", os.getpid(), socket.gethostname(), now)
+    with hold(workspace, name, "the inbox") as lease:
+        back_up(workspace, tmp_path / "kept")
+        for copied in (tmp_path / "kept" / "catalog.db", place):
+            if copied == place:
+                restore(tmp_path / "kept", str(place))
+            with closing(open_catalog(copied, create=False)) as catalog:
+                assert catalog.leases.list() == ()
+                (run,) = catalog.runs.list()
+                assert (run.outcome, run.reason) == ("failed", ABANDONED)
+                again = catalog.leases.acquire(name, "it", os.getpid(), "here", now, 600)
+                assert again > lease.fence
+        assert [row.name for row in workspace.catalog.leases.list()] == [name]
+        assert [run.outcome for run in workspace.catalog.runs.list()] == [None]
 
 
 def test_nothing_is_overwritten(workspace: Workspace, tmp_path: Path) -> None:

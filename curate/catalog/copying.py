@@ -1,17 +1,22 @@
-"""A catalog copied while others work on it: one state of it, whole, from and to either database."""
+"""A catalog copied while others work on it: one state of it, whole, from and to either database.
+
+Nobody works on the copy: it takes over no lease, and no fine-tune that runs.
+"""
 
 from __future__ import annotations
 
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, Select, Table, delete, insert, select
+from sqlalchemy import Engine, Select, Table, delete, insert, select, update
 
 from curate.catalog.engine import chunks, copy_file, file_of, place_of, read, write
+from curate.catalog.runs import ABANDONED
 from curate.catalog.schema import open_catalog
 from curate.catalog.store import Catalog
-from curate.catalog.tables import Base, SchemaVersion
+from curate.catalog.tables import Base, FinetuneRun, Lease, SchemaVersion
 from curate.errors import UsageError
 
 _STREAM = 10_000
@@ -24,11 +29,13 @@ def copy_catalog(old: Catalog, new: Path | str) -> None:
     holds something, StorageError where either place refuses.
     """
     file = file_of(old.engine)
-    if file and isinstance(new, Path) and not new.exists():
-        copy_file(file, new)
-        return
+    by_file = file if isinstance(new, Path) and not new.exists() else None
+    if by_file:
+        copy_file(by_file, Path(new))
     with closing(open_catalog(new, create=True)) as made:
-        _copy_rows(old.engine, made.engine)
+        if not by_file:
+            _copy_rows(old.engine, made.engine)
+        _disown(made.engine)
 
 
 def require_empty(place: str) -> None:
@@ -49,6 +56,16 @@ def _copy_rows(old: Engine, new: Engine) -> None:
             rows = source.execution_options(yield_per=_STREAM).execute(_roots_first(table))
             for some in chunks(rows.mappings()):
                 target.execute(insert(table), [dict(row) for row in some])
+
+
+def _disown(copy: Engine) -> None:
+    """Let go of what belongs to processes that work on the original, and may well live."""
+    stopped = {"ended_at": datetime.now(UTC), "outcome": "failed", "reason": ABANDONED}
+    with write(copy) as connection:
+        connection.execute(update(Lease).values(released=True))
+        connection.execute(
+            update(FinetuneRun).where(FinetuneRun.ended_at.is_(None)).values(**stopped)
+        )
 
 
 def _tables() -> list[Table]:

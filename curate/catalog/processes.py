@@ -1,11 +1,19 @@
-"""Whether the process that wrote a row still runs; a pid alone may have passed to another."""
+"""Whether the process that wrote a row still runs, and what the dead have left.
+
+A pid alone may have passed to another process.
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import sys
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
+
+from curate.durable import maker_of
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
@@ -29,6 +37,23 @@ def is_running(pid: int, host: str, process_started: str) -> bool | None:
     if process_started:
         return started(pid) == process_started
     return _exists(pid)
+
+
+def sweep(paths: Iterable[Path]) -> None:
+    """Remove those of the temporary files and folders whose makers, on this host, are dead."""
+    for path in paths:
+        maker = maker_of(path)
+        if maker and is_running(*maker, "") is False:
+            remove(path)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if the disk lets us: the next sweep tries again."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
 
 
 def _stat(pid: int) -> list[str]:

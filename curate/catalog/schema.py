@@ -6,6 +6,7 @@ transaction together with its row in schema_version.
 
 from __future__ import annotations
 
+import glob
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from curate import __version__
 from curate.catalog.engine import copy_file, file_of, insert, make_engine, place_of, read, write
+from curate.catalog.processes import sweep
 from curate.catalog.store import Catalog
 from curate.catalog.tables import SchemaVersion
 from curate.durable import sync_folder, temporary_beside
@@ -196,11 +198,15 @@ def _run(engine: Engine, connection: Connection, step: Step) -> None:
 
 
 def _back_up(engine: Engine, before: int) -> None:
-    """Copy what is committed to `catalog.db.before-vN`; the writer's lock keeps it still."""
+    """Copy what is committed to `catalog.db.before-vN`; the writer's lock keeps it still.
+
+    What a process left that died at this is swept here, for the folder may be a backup's.
+    """
     file = file_of(engine)
     if file is None:
         return
     kept = file.with_name(f"{file.name}.before-v{before}")
+    sweep(kept.parent.glob(f"{glob.escape(kept.name)}.tmp-*"))
     temporary = temporary_beside(kept)
     try:
         copy_file(file, temporary)

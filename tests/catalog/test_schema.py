@@ -24,6 +24,7 @@ from curate.catalog.schema import (
 from curate.catalog.tables import Base, View
 from curate.errors import CatalogTooNew, NoCatalog, StorageError, UsageError
 
+from ..program import abandoned
 from .cases import NOW, ROOT, Place, image, in_processes
 
 ADDS = """
@@ -149,6 +150,19 @@ def test_a_migration_is_preceded_by_a_backup(tmp_path: Path) -> None:
         assert backup.execute("SELECT version FROM schema_version").fetchall() == [(1,)]
         assert backup.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     assert [path.name for path in tmp_path.glob("*.tmp-*")] == []
+
+
+def test_what_a_killed_migration_left_is_swept(tmp_path: Path) -> None:
+    """Wherever the catalog lies: a backup that is restored is brought up in its own folder."""
+    place = tmp_path / "catalog.db"
+    stock(place)
+    left = abandoned(tmp_path / "catalog.db.before-v2")
+    for path in (left, left.with_name(f"{left.name}-journal")):
+        path.touch()
+    folder = migrations(tmp_path / "m", m0002_note=ADDS)
+    open_catalog(place, create=False, migrations=folder).close()
+    assert [path.name for path in tmp_path.glob("*.tmp-*")] == []
+    assert (tmp_path / "catalog.db.before-v2").is_file()
 
 
 def test_without_a_backup_there_is_no_migration(tmp_path: Path) -> None:

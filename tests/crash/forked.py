@@ -30,6 +30,7 @@ _PRELOADED = [
     "curate.train",
     "curate.watch.service",
     "tests.crash.forked",
+    "torch._dynamo",  # an optimiser's first step would load it, for seconds
 ]
 Before = Callable[[], None]
 """What a fork does first; it must be importable."""

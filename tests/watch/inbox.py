@@ -41,8 +41,12 @@ class Inbox:
             WatchConfig(settle_seconds=SETTLE, scan_seconds=SCAN, finetune_images=finetune_images),
             [sys.executable, "-c", ""],
             self.lease,
-            self.events.append,
+            self.hear,
         )
+
+    def hear(self, event: Event) -> None:
+        """Keep what the watch tells."""
+        self.events.append(event)
 
     def catalogued(self) -> list[str]:
         """The names of every sighting."""
