@@ -22,6 +22,7 @@ from curate.model.inference import predict
 from curate.model.network import TwoHeadNetwork
 from curate.model.scores import Reference, Scores, combined, standard_of
 from curate.model.split import LabeledSplit, accuracy, feature_bank
+from curate.recipes.memory import in_memory
 from curate.recipes.pretraining import Epoch, pretrain
 from curate.score import ROLES, Scorer
 from curate.workspace import Workspace
@@ -80,15 +81,22 @@ def learn(
         name: load_split(workspace, snapshot, name, labeled.classes, config.image_size or 0)
         for name in ("train", "validation", "calibration")
     }
-    torch.manual_seed(config.seed)
-    network = build_network(
-        config.backbone, config.weights, len(labeled.classes), config.image_size or 0
-    )
-    network.to(device).to(memory_format=memory_format(device))
     progress = _progress_file(workspace, snapshot, config)
-    pretrain(network, splits["train"], splits["validation"], config, progress, on_epoch)
+
+    def trained_by(size: int) -> TwoHeadNetwork:
+        torch.manual_seed(config.seed)
+        new = build_network(
+            config.backbone, config.weights, len(labeled.classes), config.image_size or 0
+        )
+        new.to(device).to(memory_format=memory_format(device))
+        given = replace(config, batch_size=size)
+        pretrain(new, splits["train"], splits["validation"], given, progress, on_epoch)
+        return new
+
+    network, room = in_memory(trained_by, config.batch_size)
     reference = Reference(feature_bank(network, splits["train"], device, config.seed))
     draft = _draft(network, reference, splits, labeled.classes, snapshot, config, device)
+    draft = replace(draft, figures={**draft.figures, **room})
     made = keep_checkpoint(workspace, network, reference, draft)
     progress.unlink(missing_ok=True)
     return made

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from curate.model.network import TwoHeadNetwork
 from curate.model.scores import Reference, Scores, Standard, in_chunks, standard_of, tag_score
 from curate.model.share import best_bin, excess_p_value
 from curate.model.split import LabeledSplit, accuracy, feature_bank
+from curate.recipes.memory import in_memory
 from curate.recipes.runs import Diverged, Run, Update, run_guarded, run_paper
 from curate.recipes.standing_out import Pictures, learn_discriminant
 
@@ -130,13 +131,19 @@ def attempt(
     figures = {"ood_share": share, "ood_share_p_value": p_value}
     if no_ood := _gate(p_value, len(materials.inbox), config):
         return Attempt(None, no_ood, True, figures)
-    network = copy.deepcopy(materials.network)
+
+    def tuned_by(size: int) -> tuple[TwoHeadNetwork, torch.Tensor | None, dict[str, float]]:
+        network, recipe = copy.deepcopy(materials.network), replace(config.recipe, batch_size=size)
+        given = replace(config, recipe=recipe)
+        return network, *tune(network, materials, frozen, share, given, progress, on_update)
+
     try:
-        learned, made = tune(network, materials, frozen, share, config, progress, on_update)
+        (network, learned, made), room = in_memory(tuned_by, config.recipe.batch_size)
     except Diverged as error:
         return Attempt(None, str(error), False, figures)
     tuned, objection, found = weigh(network, learned, materials, frozen, config)
-    return Attempt(None if objection else tuned, objection, False, figures | made | found)
+    figures |= made | room | found
+    return Attempt(None if objection else tuned, objection, False, figures)
 
 
 def look(
