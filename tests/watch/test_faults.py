@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import signal
 import subprocess
@@ -18,7 +19,7 @@ from curate.watch import watch
 from curate.watch.events import Arrived, Event
 from curate.watch.hints import observed
 
-from ..program import draw, environment, picture, start, status, wait_until
+from ..program import draw, environment, picture, run, start, status, wait_until
 from .inbox import SCAN, SETTLE, Inbox
 
 
@@ -30,7 +31,7 @@ class Enough(Exception):
 def watching(folder: Path, process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
     """A watch that has looked at its inbox once, until it is ended."""
     try:
-        wait_until(lambda: mode(folder))
+        wait_until(lambda: modes(folder))
         yield process
     finally:
         process.send_signal(signal.SIGCONT)
@@ -40,11 +41,15 @@ def watching(folder: Path, process: subprocess.Popen[str]) -> Iterator[subproces
     assert "overflow" not in errors
 
 
-def mode(folder: Path) -> str | None:
-    """How the inbox is watched; None before the first scan has ended."""
+def modes(folder: Path) -> dict[str, str]:
+    """How each inbox is watched whose first scan has ended."""
     if not (folder / ".curate" / "catalog.db").exists():
-        return None
-    return next((source["watch_mode"] for source in status(folder)["sources"]), None)
+        return {}
+    return {
+        Path(source["root_uri"]).name: source["watch_mode"]
+        for source in status(folder)["sources"]
+        if source["watch_mode"]
+    }
 
 
 def sightings(folder: Path) -> int:
@@ -156,7 +161,7 @@ def test_where_the_system_has_no_watches_left_for_a_folder_it_is_looked_at_often
         stderr=subprocess.PIPE,
     )
     with watching(tmp_path, process):
-        wait_until(lambda: mode(tmp_path) == "poll")
+        wait_until(lambda: modes(tmp_path) == {"inbox": "poll"})
         draw(inbox / "a" / "b" / "c" / "d", "square", range(1))
         wait_until(lambda: sightings(tmp_path) == 5, seconds=50)
 
@@ -173,3 +178,23 @@ def test_an_inbox_on_another_machine_is_looked_at_often(
     service.turn(5.0)
     assert service.waiting == 1
     assert [source.watch_mode for source in inbox.workspace.catalog.sources()] == ["poll"]
+
+
+def test_two_inboxes_in_one_catalog_each_watched_in_its_way(tmp_path: Path) -> None:
+    for name in ("phone", "web"):
+        draw(tmp_path / name, "disc", range(1))
+    with (
+        watching(tmp_path, start(tmp_path, "watch", "phone", "--settle", 0.2)),
+        watching(tmp_path, start(tmp_path, "watch", "web", "--settle", 0.2, "--poll")),
+    ):
+        wait_until(lambda: modes(tmp_path) == {"phone": "events", "web": "poll"})
+        for name, kind in (("phone", "square"), ("web", "cross")):
+            draw(tmp_path / name / "deep" / "er", kind, range(3))
+        wait_until(lambda: sightings(tmp_path) == 8)
+    found = status(tmp_path)
+    assert found["counts"]["images"] == 7
+    assert found["held"] == []
+    listed = run(tmp_path, "list", "source:web path:deep/", "--json").stdout.splitlines()
+    assert {Path(json.loads(row)["path"]).name for row in listed} == {
+        f"cross-{number}.png" for number in range(3)
+    }
