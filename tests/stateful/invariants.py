@@ -39,6 +39,8 @@ def check_images(rows: Rows, disk: Disk, model: Model) -> None:
     for path, sha256 in rows.sightings:
         name = str(Path(path).relative_to(disk.root))
         assert (name, sha256) in disk.lain, "a content is said to have lain where it never did"
+    files = {disk.path(name) for name, _ in disk.lain}
+    assert {path for _, path in rows.unreadable} <= files, "what was never a file is recorded"
     assert {sha256 for _, sha256 in rows.sightings} == rows.images.keys()
     for sha256, row in rows.images.items():
         found = _looked_at(disk.kept[sha256], rows.previews[sha256])

@@ -24,8 +24,7 @@ MIGRATIONS = (
     "ALTER TABLE image ADD COLUMN note TEXT;",
     "CREATE TABLE extra (name TEXT NOT NULL, PRIMARY KEY (name));",
 )
-MOST_BACKUPS = 3
-some_backup = precondition(lambda machine: bool(machine.backups))
+MOST_BACKUPS = 4
 
 
 class Keeping(Killing):
@@ -48,10 +47,15 @@ class Keeping(Killing):
         must.check_swept(self.base)
         self.backups.append((place, copy.deepcopy(self.model)))
 
-    @some_backup
-    @rule(at=st.none() | moments, number=numbers)
-    def restore(self, at: int | None, number: int) -> None:
-        """`curate restore` to a new place, killed or not; the old one is lost."""
+    @rule(at=st.none() | moments, number=numbers, now=st.booleans())
+    def restore(self, at: int | None, number: int, now: bool) -> None:
+        """`curate restore` to a new place, killed or not; the old one is lost.
+
+        From a backup that was made long ago, or just now.
+        """
+        if not self.backups or (now and len(self.backups) < MOST_BACKUPS):
+            self.back_up(None)
+            number = len(self.backups) - 1
         backup, model = self.backups[number % len(self.backups)]
         self.worked, self.caught_up = True, False
         self.moves += 1
