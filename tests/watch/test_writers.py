@@ -8,14 +8,16 @@ import os
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
 
 from curate.catalog.query import Query
 
-from ..program import picture
+from ..program import draw, picture
 from .inbox import SETTLE, Inbox
 
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP")
@@ -131,4 +133,19 @@ def test_the_time_of_a_file_counts_only_where_it_changes(inbox: Inbox, year: int
     for now in (0.0, SETTLE, 100.0):
         inbox.service.turn(now)
     assert inbox.catalogued() == ["a.png"]
+    assert inbox.service.waiting == 0
+
+
+def test_a_clock_that_jumps_changes_nothing_but_when(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, year in enumerate((2026, 1999, 2106, 2026)):
+        moment = datetime(year, 1, 1, tzinfo=UTC)
+        monkeypatch.setattr("curate.ingest.datetime", SimpleNamespace(now=lambda _, at=moment: at))
+        draw(inbox.root, "disc", range(number, number + 1))
+        inbox.service.turn(100.0 * number)
+        inbox.service.turn(100.0 * number + SETTLE)
+    assert inbox.catalogued() == [f"disc-{number}.png" for number in range(4)]
+    assert len(hashes(inbox)) == 4
+    inbox.service.turn(1000.0)
     assert inbox.service.waiting == 0
