@@ -144,8 +144,8 @@ def _damaged(workspace: Workspace, decoder: Decoder, mend: bool) -> Iterator[Fin
     made = _made_again(workspace, decoder, bad) if mend else []
     if made:
         workspace.catalog.models.score_again(made)
-        again = "made again from their originals, and to be scored again"
-        yield Finding("previews", "mended", f"{len(made)} damaged, {again}")
+        found = f"{len(made)} damaged, made again from their originals"
+        yield Finding("previews", "mended", found, "the next `curate ingest` or `watch` tags them")
     if left := [name for name in bad if name not in made]:
         yield Finding("previews", "broken", _first(left, "damaged one"), _advice(mend))
     if not bad:

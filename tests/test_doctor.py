@@ -179,7 +179,7 @@ def test_a_damaged_preview_is_found_when_asked_deeply_and_made_again(
         assert amiss(project, decoder) == []
         broken = ("previews", "broken", f"damaged one: {name}")
         assert amiss(project, decoder, deep=True) == [broken]
-        again = "1 damaged, made again from their originals, and to be scored again"
+        again = "1 damaged, made again from their originals"
         assert amiss(project, decoder, deep=True, mend=True) == [("previews", "mended", again)]
         assert workspace.previews.get_many([name]) == {name: preview}
         (active,) = {workspace.catalog.models.active(role) for role in ROLES}
