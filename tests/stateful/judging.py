@@ -18,6 +18,7 @@ from curate.finetune import finetune
 from curate.tagging import tag, undo
 
 from . import invariants as must
+from .contents import Content, pictures
 from .filling import numbers
 from .handed import FILTERS, check_copies, check_manifest, lies_somewhere
 from .model import Verdict
@@ -54,14 +55,23 @@ class Judging(Working):
         hashes = sorted(self.model.images)
         return hashes[number % len(hashes)]
 
-    @rule(number=numbers, verdict=verdicts, reviewer=reviewers)
-    def review_file(self, number: int, verdict: Verdict, reviewer: str) -> None:
-        """`curate tag` by name: what lies there now, or what last did."""
+    @rule(
+        number=numbers,
+        verdict=verdicts,
+        reviewer=reviewers,
+        content=st.none() | pictures(),
+    )
+    def review_file(
+        self, number: int, verdict: Verdict, reviewer: str, content: Content | None
+    ) -> None:
+        """`curate tag` by name: what lies there now, or what last did; overwritten just before."""
         self.worked = True
         names = sorted({name for name, _ in self.disk.lain})
         if not names:
             return
         name = names[number % len(names)]
+        if content:
+            self.write(name, content)
         try:
             tag(self.program.workspace, [self.disk.path(name)], *verdict, reviewer)
         except UsageError:
