@@ -90,15 +90,14 @@ class Judging(Working):
         self.worked = True
         assert undo(self.program.workspace, reviewer) == self.model.undo(reviewer)
 
-    @rule(number=numbers, verdict=verdicts, reviewer=reviewers)
-    def second_thoughts(self, number: int, verdict: Verdict, reviewer: str) -> None:
-        """Another word on what has been judged, or a first one, taken back."""
-        judged = sorted({sha256 for step in self.model.steps for sha256 in step.said})
-        if chosen := judged or sorted(self.model.images):
-            said = {chosen[number % len(chosen)]: verdict}
-            tag(self.program.workspace, list(said), *verdict, reviewer)
-            self.model.say(reviewer, said)
-            self.undo(reviewer)
+    @rule(number=numbers, first=verdicts, second=verdicts, reviewer=reviewers)
+    def second_thoughts(self, number: int, first: Verdict, second: Verdict, reviewer: str) -> None:
+        """A word on an image, and another one that is taken back."""
+        if not self.model.images:
+            return
+        self.review([number], first, "ann")
+        self.review([number], second, reviewer)
+        self.undo(reviewer)
 
     @rule(rate=st.sampled_from(RATES))
     def choose_rate(self, rate: float) -> None:
