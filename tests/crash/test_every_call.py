@@ -44,13 +44,18 @@ def calls(ready: Ready, place: Path) -> Counter[str]:
     return Counter(re.findall(r"^(\w+)\(", trace, re.MULTILINE))
 
 
+def pictures(place: Path) -> list[Path]:
+    """What a project was given, which is only read."""
+    return sorted(path for name in ("inbox", "labeled") for path in (place / name).rglob("*"))
+
+
 def broken_and_mended(ready: Ready, place: Path, inject: str) -> Ended:
     """Run with the fault, then without; all must be as if nothing had happened."""
     scenario = ready.scenario
     shutil.copytree(ready.project, place)
-    inbox = sorted(path.name for path in (place / "inbox").iterdir())
+    given = pictures(place)
     ended = tampered(place, scenario.arguments, inject, scenario.before)
-    assert sorted(path.name for path in (place / "inbox").iterdir()) == inbox, inject
+    assert pictures(place) == given, inject
     if not ready.done(place):
         undisturbed(place, scenario.arguments, scenario.before)
     assert scenario.contents(place) == ready.expected, inject
