@@ -15,6 +15,8 @@ from pathlib import Path
 from curate.errors import InboxError
 from curate.images.decode import FileStat
 
+MOST_WAITING = 50_000
+"""Files; each takes about 1 kB of memory while it settles."""
 _TEMPORARY_SUFFIXES = (
     "~",
     ".part",
@@ -134,10 +136,6 @@ def restat(files: Iterable[InboxFile]) -> Iterator[InboxFile]:
                 yield InboxFile(file.path, FileStat.of(status), status.st_dev)
 
 
-MOST_WAITING = 50_000
-"""Files; each takes about 1 kB of memory while it settles."""
-
-
 class StabilityTracker:
     """Files that are still settling: quiet means the same stat, `settle_seconds` apart.
 
@@ -171,6 +169,10 @@ class StabilityTracker:
         for file in quiet:
             del self._files[file.path]
         return quiet
+
+    def has_room(self) -> bool:
+        """Whether at least half of the places are free; some files may never settle."""
+        return 2 * len(self._files) <= MOST_WAITING
 
     def waiting(self) -> int:
         """How many files are still settling."""

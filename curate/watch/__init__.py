@@ -57,11 +57,11 @@ def _once(service: Watch) -> Watched:
     end = now + 2 * service.config.settle_seconds
     service.turn(now)
     # The last turn is one after `end`: a machine that stalls must not make it leave quiet files.
-    while service.left_over or (service.waiting and now < end):
+    while service.has_room or (service.waiting and now < end):
         service.lease.renew()
         time.sleep(service.pause(now))
         now = time.monotonic()
-        if service.left_over:
+        if service.has_room:
             end = now + 2 * service.config.settle_seconds
         service.turn(now)
     service.total.left = service.waiting

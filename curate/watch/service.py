@@ -74,7 +74,7 @@ class Watch:
 
     def pause(self, now: float) -> float:
         """Seconds until the next turn has something to do, hints apart."""
-        due = [now if self._has_room else self._next_scan, self._tracker.next_due(now)]
+        due = [now if self.has_room else self._next_scan, self._tracker.next_due(now)]
         if self._child or self.config.finetune_minutes:
             due.append(now + 1.0)
         return max(0.5, min(moment for moment in due if moment is not None) - now)
@@ -93,9 +93,9 @@ class Watch:
         return self._tracker.waiting()
 
     @property
-    def _has_room(self) -> bool:
+    def has_room(self) -> bool:
         """Whether the files that a scan left over may come now."""
-        return self.left_over and not self.waiting
+        return self.left_over and self._tracker.has_room()
 
     @property
     def _polls(self) -> bool:
@@ -103,7 +103,7 @@ class Watch:
         return self.config.poll or self._remote or not self.has_events
 
     def _scan_due(self, now: float) -> None:
-        if now >= self._next_scan or self._has_room:
+        if now >= self._next_scan or self.has_room:
             self.hints.take()
             self._scan([self.source.root], now)
         elif self.hints.arrived.is_set() and now >= self._next_hint:

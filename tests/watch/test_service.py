@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from curate.config import WatchConfig
+from curate.images.inbox import scan
 from curate.watch import watch
 from curate.watch.events import Arrived, FinetuneStarted, InboxGone, Reading
 from curate.workspace import Lease
@@ -123,6 +124,20 @@ def test_more_files_than_may_wait_are_taken_one_part_after_the_other(
         assert inbox.service.waiting <= 3
         assert len(inbox.catalogued()) == known
     assert not inbox.service.left_over
+
+
+def test_files_that_never_settle_keep_no_others_out(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("curate.images.inbox.MOST_WAITING", 3)
+    draw(inbox.root, "disc", range(7))
+    growing = next(scan(inbox.root, lambda path, error: None)).path
+    for now in range(0, 20, 2):
+        with growing.open("ab") as file:
+            file.write(b"more")
+        inbox.service.turn(float(now))
+    assert len(inbox.catalogued()) == 6
+    assert growing.name not in inbox.catalogued()
 
 
 def test_once_takes_more_files_than_may_wait(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
