@@ -7,7 +7,7 @@ their originals, and queues images that a network has forgotten.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -139,22 +139,18 @@ def _damaged(workspace: Workspace, decoder: Decoder, mend: bool) -> Iterator[Fin
     bad = [
         name
         for names in chunks(workspace.previews.hashes(), CHUNK)
-        for name in sorted(workspace.previews.altered(names) | _no_pictures(workspace, names))
+        for name, preview, kept in workspace.previews.checked(names)
+        if not (kept and is_picture(preview))
     ]
     made = _made_again(workspace, decoder, bad) if mend else []
     if made:
         workspace.catalog.models.score_again(made)
         found = f"{len(made)} damaged, made again from their originals"
         yield Finding("previews", "mended", found, "the next `curate ingest` or `watch` tags them")
-    if left := [name for name in bad if name not in made]:
+    if left := sorted(set(bad) - set(made)):
         yield Finding("previews", "broken", _first(left, "damaged one"), _advice(mend))
     if not bad:
         yield Finding("previews", "ok", "each is what was kept")
-
-
-def _no_pictures(workspace: Workspace, names: Sequence[str]) -> set[str]:
-    previews = workspace.previews.get_many(names)
-    return {name for name, preview in previews.items() if not is_picture(preview)}
 
 
 def _checkpoints(workspace: Workspace) -> Iterator[Finding]:

@@ -107,14 +107,10 @@ class Previews:
         """The previews of those `hashes` that are there."""
         return dict(self._rows(_GET, hashes))
 
-    def altered(self, hashes: Sequence[str]) -> set[str]:
-        """Those of `hashes` whose preview is not what was kept."""
-        rows = self._rows(_WITH_DIGEST, hashes)
-        return {
-            name
-            for name, preview, digest in rows
-            if digest is not None and hashlib.sha256(preview).digest() != digest
-        }
+    def checked(self, hashes: Sequence[str]) -> Iterator[tuple[str, bytes, bool]]:
+        """Each preview of those `hashes`, and whether it is what was kept, as far as one knows."""
+        for name, preview, digest in self._rows(_WITH_DIGEST, hashes):
+            yield name, preview, digest in (None, hashlib.sha256(preview).digest())
 
     def _rows(self, statement: str, hashes: Sequence[str]) -> Iterator[tuple[Any, ...]]:
         for start in range(0, len(hashes), CHUNK):

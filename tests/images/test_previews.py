@@ -147,7 +147,7 @@ def test_a_file_of_an_earlier_version_gets_its_digests_as_it_is_written(tmp_path
             direct.execute("UPDATE previews SET bytes = ? WHERE sha256 <> ?", (b"2", name(3)))
             direct.commit()
         names = [name(number) for number in range(5)]
-        assert previews.altered(names) == {name(2)}
+        assert [row for row in previews.checked(names) if not row[2]] == [(name(2), b"2", False)]
         previews.replace([(name(1), b"one"), (name(2), b"two")])
-        assert previews.altered(names) == set()
+        assert all(kept for *_, kept in previews.checked(names))
         assert previews.get_many(names) == {name(1): b"one", name(2): b"two", name(3): b"three"}
