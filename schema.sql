@@ -188,7 +188,7 @@ CREATE TABLE score (
     CHECK (p_value BETWEEN 1e-12 AND 1),
     CHECK (calibration IN ('held_out', 'canary'))
 );
-CREATE INDEX score_by_p_value ON score (checkpoint_id, p_value);
+CREATE INDEX score_by_p_value ON score (checkpoint_id, p_value, score);
 
 -- A person's word: appended, never overwritten. The highest seq of an image stands. A step is what
 -- was judged at once. A row that undoes a step repeats what stood before it.
@@ -265,6 +265,29 @@ CREATE TABLE alarm_rate (
     PRIMARY KEY (seq),
     CHECK (seq BETWEEN 1 AND 2000000000),
     CHECK (rate > 0 AND rate <= 0.5)
+);
+
+-- Running counts, changed in the commit that changes what they count: of rows, and of images by the
+-- word that stands on them.
+CREATE TABLE total (
+    what TEXT NOT NULL,
+    number BIGINT NOT NULL,
+    PRIMARY KEY (what),
+    CHECK (what IN ('image', 'sighting', 'unreadable', 'id', 'ood')),
+    CHECK (number BETWEEN 0 AND 1000000000000)
+);
+
+-- How many images have a p-value. P-values are few: one more than there are calibration images.
+CREATE TABLE tally (
+    checkpoint_id TEXT NOT NULL,
+    verdict TEXT NOT NULL,
+    p_value FLOAT NOT NULL,
+    number BIGINT NOT NULL,
+    PRIMARY KEY (checkpoint_id, verdict, p_value),
+    FOREIGN KEY (checkpoint_id) REFERENCES checkpoint (checkpoint_id),
+    CHECK (verdict IN ('id', 'ood', 'none')),
+    CHECK (p_value BETWEEN 1e-12 AND 1),
+    CHECK (number BETWEEN 0 AND 1000000000000)
 );
 
 -- The tag of every image, as of now. A person's word stands over the model's.

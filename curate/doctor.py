@@ -1,18 +1,25 @@
 """Is everything there, whole and as it was? Each check says what it found, and what to do.
 
 `mend` does what is safe while other processes work: it makes lost and damaged previews again from
-their originals, and queues images that a network has forgotten.
+their originals, queues images that a network has forgotten, and counts anew what is counted wrong.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from curate.catalog.checking import database_faults, every_content, forgotten, labeled_places
+from curate.catalog.checking import (
+    count_anew,
+    database_faults,
+    every_content,
+    forgotten,
+    labeled_places,
+    wrong_counts,
+)
 from curate.catalog.engine import chunks
 from curate.images.decode import DecodedImage, Decoder
 from curate.images.paths import decode, root_path
@@ -22,6 +29,8 @@ from curate.model.checkpoint import is_whole
 from curate.status import ROLES
 from curate.workspace import Workspace
 
+Keep = Callable[[str, bytes], None]
+"""What becomes of the preview of a content that was made again."""
 State = Literal["ok", "mended", "warning", "broken"]
 LEAST_FREE = 1_000_000_000
 """Bytes; a fine-tune and its checkpoint want some hundred million."""
@@ -51,6 +60,7 @@ def examine(
         yield from _damaged(workspace, decoder, mend)
     yield from _checkpoints(workspace)
     yield from _queues(workspace, mend)
+    yield _counts(workspace, mend)
     yield from _inboxes(workspace)
     yield from _watches()
     yield _space(workspace)
@@ -74,7 +84,11 @@ def _previews_file(workspace: Workspace, deep: bool) -> Finding:
 def _previews(workspace: Workspace, decoder: Decoder, mend: bool) -> Iterator[Finding]:
     """Pictures without a preview, and previews that no picture needs."""
     lost, spare = _lost_and_spare(workspace)
-    made = _made_again(workspace, decoder, lost) if mend else []
+
+    def keep(sha256: str, preview: bytes) -> None:
+        workspace.previews.add([(sha256, preview)])
+
+    made = _made_again(workspace, decoder, lost, keep) if mend else []
     if made:
         yield Finding("previews", "mended", f"{len(made)} made again from their originals")
     if left := len(lost) - len(made):
@@ -103,25 +117,22 @@ def _advice(mend: bool) -> str:
     return "their originals are gone or changed; restore a backup" if mend else "try --fix"
 
 
-def _made_again(workspace: Workspace, decoder: Decoder, lost: list[str]) -> list[str]:
+def _made_again(workspace: Workspace, decoder: Decoder, lost: list[str], keep: Keep) -> list[str]:
     """Make previews from originals that still have the content; returns those that were made."""
     return [
         sha256
         for sha256 in lost
-        if any(
-            _made_from(workspace, decoder, sha256, *place)
-            for place in _originals(workspace, sha256)
-        )
+        if any(_made_from(decoder, sha256, *place, keep) for place in _originals(workspace, sha256))
     ]
 
 
 def _made_from(
-    workspace: Workspace, decoder: Decoder, sha256: str, original: Path, root: Path | None
+    decoder: Decoder, sha256: str, original: Path, root: Path | None, keep: Keep
 ) -> bool:
     ((_, found),) = decoder.map([original], root)
     if not isinstance(found, DecodedImage) or found.sha256 != sha256:
         return False
-    workspace.previews.replace([(sha256, found.preview)])
+    keep(sha256, found.preview)
     return True
 
 
@@ -142,7 +153,14 @@ def _damaged(workspace: Workspace, decoder: Decoder, mend: bool) -> Iterator[Fin
         for name, preview, kept in workspace.previews.checked(names)
         if not (kept and is_picture(preview))
     ]
-    made = _made_again(workspace, decoder, bad) if mend else []
+
+    def keep(sha256: str, preview: bytes) -> None:
+        # First, so that a kill leaves no score of the damaged one. And again below, for a watch
+        # may have scored it meanwhile.
+        workspace.catalog.models.score_again([sha256])
+        workspace.previews.replace([(sha256, preview)])
+
+    made = _made_again(workspace, decoder, bad, keep) if mend else []
     if made:
         workspace.catalog.models.score_again(made)
         found = f"{len(made)} damaged, made again from their originals"
@@ -175,6 +193,17 @@ def _queues(workspace: Workspace, mend: bool) -> Iterator[Finding]:
             yield Finding("queue", "mended", f"{images} images wait for {name[:12]} again")
         else:
             yield Finding("queue", "broken", f"{images} not queued for {name[:12]}", "try --fix")
+
+
+def _counts(workspace: Workspace, mend: bool) -> Finding:
+    """Whether the counts that `status` reads are what they count."""
+    wrong = wrong_counts(workspace.catalog.engine)
+    if not wrong:
+        return Finding("counts", "ok", "each is what it counts")
+    if not mend:
+        return Finding("counts", "broken", _first(wrong, "wrong one"), "try --fix")
+    count_anew(workspace.catalog.engine)
+    return Finding("counts", "mended", f"{len(wrong)} counted anew")
 
 
 def _inboxes(workspace: Workspace) -> Iterator[Finding]:

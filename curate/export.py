@@ -74,10 +74,10 @@ def record(row: ImageRow) -> dict[str, object]:
 
 
 def records(
-    workspace: Workspace, query: Query, all_paths: bool = False
+    workspace: Workspace, query: Query, all_paths: bool = False, wanted: int | None = None
 ) -> Iterator[dict[str, object]]:
-    """Every row that `query` matches, oldest first."""
-    return map(record, workspace.catalog.iter_images(query, all_paths=all_paths))
+    """Every row that `query` matches, oldest first; `wanted` where no more will be taken."""
+    return map(record, workspace.catalog.iter_images(query, all_paths, wanted))
 
 
 def write_manifest(rows: Iterable[dict[str, object]], format: Format, out: IO[str]) -> int:

@@ -114,7 +114,7 @@ def _finetune(
     made = _keep(workspace, came.tuned, gathered, config, came.figures)
     reason = f"fine-tuned on {images} inbox images with the {recipe_name(config)} recipe"
     Scorer(workspace, gathered.materials.device).put_in_service(
-        made.id, ["detector"], reason, (LEASE, lease.fence), scored
+        {"detector": made.id}, reason, (LEASE, lease.fence), scored
     )
     return FinetuneResult("promoted", reason, came.figures, images, made.id)
 

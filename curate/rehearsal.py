@@ -74,7 +74,7 @@ def _copy_of(workspace: Workspace, checkpoint_id: str, folder: Path) -> Iterator
         _copy_previews(workspace, copy, [image.sha256 for image in images])
         copy.catalog.models.add_snapshot(str(workspace.folder), images, now)
         copy.catalog.models.add_checkpoint(row)
-        copy.catalog.models.activate(ROLES, checkpoint_id, "copied", now)
+        copy.catalog.models.activate(dict.fromkeys(ROLES, checkpoint_id), "copied", now)
         copy.catalog.rates.set(workspace.catalog.rates.current(), now)
         yield copy
 

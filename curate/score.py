@@ -6,8 +6,9 @@ without a tag.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 import torch
 
@@ -52,22 +53,23 @@ class Scorer:
 
     def put_in_service(
         self,
-        checkpoint_id: str,
-        roles: Sequence[str],
+        serving: Mapping[str, str],
         reason: str,
         fence: tuple[str, int] | None = None,
         on_images: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
-        """Score everything with a checkpoint, then switch `roles` to it in one commit.
+        """Score everything with each role's checkpoint, then switch the roles in one commit.
 
         Images that arrive meanwhile are scored too before the switch. `fence` names the lease
         under which this is done; raises HeldByAnother when it has passed on.
         """
         models = self._workspace.catalog.models
-        total = models.begin_scoring(checkpoint_id)
+        total = sum(models.begin_scoring(name) for name in sorted(set(serving.values())))
         while True:
-            self.score(checkpoint_id, lambda done: on_images(done, max(done, total)))
-            if models.activate(roles, checkpoint_id, reason, datetime.now(UTC), fence):
+            done = 0
+            for name in sorted(set(serving.values())):
+                done += self.score(name, partial(_told, on_images, done, total))
+            if models.activate(serving, reason, datetime.now(UTC), fence):
                 return
 
     def use(
@@ -81,9 +83,10 @@ class Scorer:
         models = self._workspace.catalog.models
         row = models.get(prefix)
         parent = row.parent_id or row.checkpoint_id
-        for role, checkpoint_id in (("classifier", parent), ("detector", row.checkpoint_id)):
-            if models.active(role) != checkpoint_id:
-                self.put_in_service(checkpoint_id, [role], "chosen by hand", on_images=on_images)
+        chosen = {"classifier": parent, "detector": row.checkpoint_id}
+        changed = {role: name for role, name in chosen.items() if models.active(role) != name}
+        if changed:
+            self.put_in_service(changed, "chosen by hand", on_images=on_images)
         return row
 
     def _rows(self, checkpoint_id: str, hashes: Sequence[str]) -> list[NewScore]:
@@ -97,6 +100,10 @@ class Scorer:
                 self._workspace.checkpoints / checkpoint_id
             )
         return self._loaded[checkpoint_id]
+
+
+def _told(on_images: Callable[[int, int], None], before: int, total: int, done: int) -> None:
+    on_images(before + done, max(before + done, total))
 
 
 def score_rows(made: Checkpoint, hashes: Sequence[str], scores: Scores) -> list[NewScore]:

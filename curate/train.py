@@ -55,7 +55,7 @@ def train(
     labeled = read_labeled(folder, decoder, workspace.previews, config.split, on_image)
     made = learn(workspace, labeled, settle(config), device, on_epoch)
     Scorer(workspace, device).put_in_service(
-        made.id, ROLES, f"trained on {folder}", on_images=on_scored
+        dict.fromkeys(ROLES, made.id), f"trained on {folder}", on_images=on_scored
     )
     return Trained(made, labeled)
 

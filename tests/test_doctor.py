@@ -16,6 +16,7 @@ import pytest
 from curate.config import DecodeConfig
 from curate.doctor import Finding, examine
 from curate.images.decode import Decoder
+from curate.images.previews import Previews
 from curate.status import ROLES
 from curate.workspace import Workspace, open_workspace
 
@@ -75,6 +76,7 @@ def test_a_whole_project_is_well(project: Path, decoder: Decoder, deep: bool) ->
         "catalog",
         "previews",
         "networks",
+        "counts",
         "inbox",
         "events",
         "disk",
@@ -188,6 +190,23 @@ def test_a_damaged_preview_is_found_when_asked_deeply_and_made_again(
         assert amiss(project, decoder, deep=True) == []
 
 
+def test_a_kill_while_a_preview_is_made_again_leaves_no_score_of_the_damaged_one(
+    project: Path, decoder: Decoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(self: Previews, items: object) -> None:
+        raise KeyboardInterrupt
+
+    with open_workspace(str(project / ".curate"), create=False) as workspace:
+        name = next(iter(workspace.catalog.contents()))
+        spoil = "UPDATE previews SET bytes = ? WHERE sha256 = ?"
+        change(workspace.previews.path, spoil, b"spoiled", name)
+        monkeypatch.setattr(Previews, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            list(examine(workspace, decoder, deep=True, mend=True))
+        (active,) = {workspace.catalog.models.active(role) for role in ROLES}
+        assert workspace.catalog.pending(str(active), 10) == [name]
+
+
 @pytest.mark.parametrize("file", ["model.safetensors", "checkpoint.json"])
 @pytest.mark.parametrize("gone", [False, True])
 def test_a_damaged_network_is_found(project: Path, decoder: Decoder, file: str, gone: bool) -> None:
@@ -215,14 +234,32 @@ def test_forgotten_images_are_queued_again(project: Path, decoder: Decoder) -> N
     file = project / ".curate" / "catalog.db"
     change(file, "DELETE FROM score WHERE sha256 IN (SELECT sha256 FROM score LIMIT 5)")
     (name,) = (path.name[:12] for path in (project / ".curate" / "checkpoints").iterdir())
-    assert amiss(project, decoder) == [("queue", "broken", f"5 not queued for {name}")]
-    assert amiss(project, decoder, mend=True) == [
-        ("queue", "mended", f"5 images wait for {name} again")
-    ]
+    broken, counts = amiss(project, decoder)
+    assert (broken, counts[:2]) == (
+        ("queue", "broken", f"5 not queued for {name}"),
+        ("counts", "broken"),
+    )
+    mended, counts = amiss(project, decoder, mend=True)
+    assert (mended, counts[:2]) == (
+        ("queue", "mended", f"5 images wait for {name} again"),
+        ("counts", "mended"),
+    )
     assert amiss(project, decoder) == []
     run(project, "ingest", "inbox")
     counts = json.loads(run(project, "status", "--json").stdout)["counts"]
     assert (counts["pending"], counts["images"]) == (0, 12)
+
+
+def test_a_count_that_is_wrong_is_found_and_counted_anew(project: Path, decoder: Decoder) -> None:
+    file = project / ".curate" / "catalog.db"
+    change(file, "UPDATE total SET number = number + 2 WHERE what = 'image'")
+    change(file, "DELETE FROM tally WHERE rowid = (SELECT min(rowid) FROM tally)")
+    (name, state, said), *others = amiss(project, decoder)
+    assert (name, state, others) == ("counts", "broken", [])
+    assert said.startswith("wrong ones: ")
+    assert "total of image: 14 for 12" in said
+    assert amiss(project, decoder, mend=True) == [("counts", "mended", "2 counted anew")]
+    assert amiss(project, decoder) == []
 
 
 def test_a_row_that_refers_to_nothing_is_found(project: Path, decoder: Decoder) -> None:
@@ -230,9 +267,10 @@ def test_a_row_that_refers_to_nothing_is_found(project: Path, decoder: Decoder) 
         project / ".curate" / "catalog.db",
         "DELETE FROM image WHERE sha256 = (SELECT min(sha256) FROM image)",
     )
-    (fault,) = amiss(project, decoder)
+    fault, counts = amiss(project, decoder)
     assert fault[:2] == ("catalog", "broken")
     assert "a row of sighting refers to none of image" in fault[2]
+    assert counts[:2] == ("counts", "broken")
 
 
 def test_a_damaged_page_is_found(project: Path, decoder: Decoder) -> None:

@@ -175,7 +175,7 @@ def tuned(workspace: Workspace, folders: dict[Kind, Path]) -> str:
         parent, checkpoint_id=checkpoint_id, kind="finetuned", parent_id=made.id, recipe="guarded"
     )
     models.add_checkpoint(row)
-    models.activate(["detector"], checkpoint_id, "for the test", now)
+    models.activate({"detector": checkpoint_id}, "for the test", now)
     workspace.catalog.rates.set(0.2, now)
     return checkpoint_id
 

@@ -127,7 +127,7 @@ def test_nothing_is_written_into_the_labeled_folder(workspace: Workspace, tmp_pa
     for sha256 in (image.sha256 for image in workspace.catalog.iter_images(Query())):
         workspace.catalog.add_scores("b" * 64, [score_of(sha256)], now)
     models.begin_scoring("b" * 64)
-    assert models.activate(["classifier"], "b" * 64, "test", now)
+    assert models.activate({"classifier": "b" * 64}, "test", now)
     with pytest.raises(UsageError, match="the labeled folder"):
         export(workspace, Query(), tmp_path / "labeled" / "out", "imagefolder")
 

@@ -154,9 +154,9 @@ def test_a_classifier_trained_meanwhile_is_not_given_an_old_detector(workspace: 
 
     def switch(update: Update) -> None:
         models = workspace.catalog.models
-        models.activate(["classifier"], other, "in the middle", datetime.now(UTC))
+        models.activate({"classifier": other}, "in the middle", datetime.now(UTC))
 
-    workspace.catalog.models.activate(["detector"], str(first), "back", datetime.now(UTC))
+    workspace.catalog.models.activate({"detector": str(first)}, "back", datetime.now(UTC))
     result = finetune(workspace, config, on_update=switch)
     assert result.outcome == "rejected"
     assert "another classifier" in result.reason

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,8 @@ from sqlalchemy import Connection, delete, select
 
 from curate.catalog.engine import insert
 from curate.catalog.rows import NewImage, NewUnreadable
-from curate.catalog.tables import Image, Pending, Scoring, Sighting, Unreadable
+from curate.catalog.tables import Image, Pending, Scoring, Sighting, Source, Unreadable
+from curate.catalog.tally import counting_files
 
 _STAT = ("size", "mtime_ns", "ctime_ns", "inode")
 
@@ -23,14 +24,17 @@ def add_images(
     if not images:
         return 0
     new = _new_contents(connection, images)
-    if new:
-        connection.execute(insert(connection, Image), [_image(image, now) for image in new])
-        _queue(connection, [image.sha256 for image in new])
-    _see(connection, source_id, images, now)
-    readable = [image.path for image in images]
-    connection.execute(
-        delete(Unreadable).where(Unreadable.source_id == source_id, Unreadable.path.in_(readable))
-    )
+    paths, contents = [image.path for image in images], [image.sha256 for image in new]
+    with counting_files(connection, source_id, paths, contents):
+        if new:
+            connection.execute(insert(connection, Image), [_image(image, now) for image in new])
+            _queue(connection, contents)
+        _see(connection, source_id, images, now)
+    for other, named in _everywhere(connection, source_id, paths):
+        with counting_files(connection, other, named):
+            connection.execute(
+                delete(Unreadable).where(Unreadable.source_id == other, Unreadable.path.in_(named))
+            )
     return len(new)
 
 
@@ -46,7 +50,25 @@ def add_unreadable(
             index_elements=[Unreadable.source_id, Unreadable.path],
             set_={name: statement.excluded[name] for name in names},
         )
-        connection.execute(statement, list(rows.values()))
+        with counting_files(connection, source_id, rows):
+            connection.execute(statement, list(rows.values()))
+
+
+def _everywhere(
+    connection: Connection, source_id: str, paths: Sequence[str]
+) -> Iterator[tuple[str, list[str]]]:
+    """Each source that holds some of these files of one source, with what it calls them."""
+    rows = connection.execute(select(Source.source_id, Source.root_uri))
+    roots = {row.source_id: row.root_uri.removesuffix("/") + "/" for row in rows}
+    own = roots[source_id]
+    for other, root in roots.items():
+        if root.startswith(own):
+            below = root.removeprefix(own)
+            named = [path.removeprefix(below) for path in paths if path.startswith(below)]
+        else:
+            named = [own.removeprefix(root) + path for path in paths if own.startswith(root)]
+        if named:
+            yield other, named
 
 
 def _new_contents(connection: Connection, images: Sequence[NewImage]) -> list[NewImage]:

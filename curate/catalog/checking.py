@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from sqlalchemy import Engine, func, select, text, union
 
-from curate.catalog.engine import file_of, read
+from curate.catalog import tally
+from curate.catalog.engine import file_of, read, write
 from curate.catalog.tables import Image, LabeledImage, Pending, Score, Scoring, Snapshot
 
 _STREAM = 10_000
@@ -49,6 +50,18 @@ def forgotten(engine: Engine) -> dict[str, int]:
     )
     with read(engine) as connection:
         return {row[0]: row[1] for row in connection.execute(rows)}
+
+
+def wrong_counts(engine: Engine) -> list[str]:
+    """Which running counts are not what they count."""
+    with read(engine) as connection:
+        return tally.faults(connection)
+
+
+def count_anew(engine: Engine) -> None:
+    """Make every running count what it should be."""
+    with write(engine) as connection:
+        tally.count_anew(connection)
 
 
 def labeled_places(engine: Engine, sha256: str) -> list[tuple[str, str]]:

@@ -1,78 +1,75 @@
-"""How many images bear which tag, counted along indexes instead of tagging each."""
+"""How many images bear which tag, read from running counts."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Select, case, func, select
+from sqlalchemy import ColumnElement, Connection, case, func, select
 
-from curate.catalog.rates import DEFAULT
+from curate.catalog.models import in_service
+from curate.catalog.rates import rate_in_force
 from curate.catalog.rows import Counts
-from curate.catalog.tables import (
-    Activation,
-    AlarmRate,
-    Image,
-    Review,
-    Score,
-    Sighting,
-    Source,
-    Unreadable,
-)
+from curate.catalog.tables import Score, Source, Tally, Total
 
 
 def counts(connection: Connection) -> Counts:
-    """Count everything, in one transaction.
+    """How much there is of everything.
 
-    Tags are the model's, counted by p-value, with those of reviewed images exchanged for the
-    reviews'.
+    Tags are the model's by p-value, where no word of a person stands.
     """
-    detector = select(Activation.checkpoint_id).where(Activation.role == "detector")
-    detector_id = connection.scalar(detector.order_by(Activation.seq.desc()).limit(1))
-    rate = connection.scalar(select(AlarmRate.rate).order_by(AlarmRate.seq.desc()).limit(1))
-    in_service = Score.checkpoint_id == detector_id
-    alarms = Score.p_value <= (rate or DEFAULT)
-    scored = _count(connection, select(func.count()).where(in_service))
-    flagged = _count(connection, select(func.count()).where(in_service, alarms))
-    reviewed = connection.execute(_reviewed(detector_id, alarms)).one()
-    images = _count(connection, select(func.count()).select_from(Image))
-    as_id = scored - flagged - (reviewed.scored - reviewed.flagged) + reviewed.id
-    as_ood = flagged - reviewed.flagged + reviewed.ood
+    rows = connection.execute(select(Total.what, Total.number))
+    total = {row.what: row.number for row in rows}
+    scored, flagged = _by_verdict(
+        connection, in_service(connection, "detector"), rate_in_force(connection)
+    )
+    as_id = scored.get("none", 0) - flagged.get("none", 0) + total.get("id", 0)
+    as_ood = flagged.get("none", 0) + total.get("ood", 0)
+    images = total.get("image", 0)
     return Counts(
         images=images,
         id=as_id,
         ood=as_ood,
         pending=images - as_id - as_ood,
-        reviewed=reviewed.id + reviewed.ood,
-        reviewed_ood=reviewed.ood,
-        false_alarms=reviewed.false_alarms,
-        sightings=_count(connection, select(func.count()).select_from(Sighting)),
-        unreadable=_count(connection, select(func.count()).select_from(Unreadable)),
-        sources=_count(connection, select(func.count()).select_from(Source)),
+        reviewed=total.get("id", 0) + total.get("ood", 0),
+        reviewed_ood=total.get("ood", 0),
+        false_alarms=flagged.get("id", 0),
+        sightings=total.get("sighting", 0),
+        unreadable=total.get("unreadable", 0),
+        sources=connection.scalar(select(func.count()).select_from(Source)) or 0,
     )
 
 
-def _count(connection: Connection, statement: Select[int]) -> int:
-    return connection.scalar(statement) or 0
-
-
-def _reviewed(detector_id: str | None, alarms: Any) -> Select[*tuple[Any, ...]]:
-    """Of the images on which a review stands: how many by verdict, scored, flagged, and wrongly."""
-
-    def number(condition: Any, name: str) -> Any:
-        return func.coalesce(func.sum(case((condition, 1), else_=0)), 0).label(name)
-
-    newest = select(Review.sha256, func.max(Review.seq).label("seq")).group_by(Review.sha256)
-    last = newest.subquery()
-    return (
-        select(
-            number(Review.verdict == "id", "id"),
-            number(Review.verdict == "ood", "ood"),
-            func.count(Score.sha256).label("scored"),
-            number(alarms, "flagged"),
-            number(alarms & (Review.verdict == "id"), "false_alarms"),
-        )
-        .select_from(Review)
-        .join(last, (last.c.sha256 == Review.sha256) & (last.c.seq == Review.seq))
-        .outerjoin(Score, (Score.sha256 == Review.sha256) & (Score.checkpoint_id == detector_id))
-        .where(Review.verdict != "none")
+def scored(connection: Connection, detector: str, at_most: float = 1.0) -> int:
+    """How many images have a p-value of at most so much."""
+    number = select(func.sum(Tally.number)).where(
+        Tally.checkpoint_id == detector, Tally.p_value <= at_most
     )
+    return int(connection.scalar(number) or 0)
+
+
+def lowest_flagged(connection: Connection, checkpoint_id: str, rate: float) -> float | None:
+    """The smallest score of those p-values that are at most `rate`, each looked up by itself."""
+    lowest = (
+        select(func.min(Score.score))
+        .where(Score.checkpoint_id == Tally.checkpoint_id, Score.p_value == Tally.p_value)
+        .correlate(Tally)
+        .scalar_subquery()
+    )
+    flagged = select(func.min(lowest)).where(
+        Tally.checkpoint_id == checkpoint_id, Tally.p_value <= rate, Tally.number > 0
+    )
+    found: float | None = connection.scalar(flagged)
+    return found
+
+
+def _by_verdict(
+    connection: Connection, detector: str | None, rate: float
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Of the images with each verdict, how many the detector has scored, and how many it flags."""
+    flagged: ColumnElement[Any] = case((Tally.p_value <= rate, Tally.number), else_=0)
+    rows = connection.execute(
+        select(Tally.verdict, func.sum(Tally.number), func.sum(flagged))
+        .where(Tally.checkpoint_id == detector)
+        .group_by(Tally.verdict)
+    ).all()
+    return {row[0]: int(row[1]) for row in rows}, {row[0]: int(row[2]) for row in rows}

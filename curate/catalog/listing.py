@@ -5,7 +5,6 @@ from __future__ import annotations
 import operator
 import os
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from itertools import groupby
 from typing import Any
 from urllib.parse import quote_from_bytes
@@ -22,22 +21,21 @@ from sqlalchemy import (
     tuple_,
 )
 
+from curate.catalog.candidates import Key
 from curate.catalog.columns import UtcTime
+from curate.catalog.engine import chunks
 from curate.catalog.query import Query, is_text
 from curate.catalog.rows import ImageRow, UnreadableRow
 from curate.catalog.tables import (
     Activation,
-    CurrentTag,
     Image,
     Pending,
     Sighting,
     Source,
     Unreadable,
 )
+from curate.catalog.views import CurrentTag
 from curate.errors import UsageError
-
-Key = tuple[datetime, str]
-"""Where a page ends: first_seen and sha256 of its last image."""
 
 _COMPARE: dict[str, Callable[[Any, Any], ColumnElement[bool]]] = {
     "<": operator.lt,
@@ -71,28 +69,55 @@ def page(
     With `all_paths` each has a row for every such sighting. Raises UsageError for a query of
     unreadable files.
     """
+    images = connection.execute(statement(query, after, limit)).all()
+    return _shown(connection, query, images, all_paths)
+
+
+def among(
+    connection: Connection, query: Query, keys: Sequence[Key], limit: int, all_paths: bool
+) -> list[ImageRow]:
+    """The first `limit` images of those with these `keys` that the query means, as of a page."""
+    images: list[Row[*tuple[Any, ...]]] = []
+    for piece in chunks(keys):
+        rows = _chosen(query).where(Image.sha256.in_([sha256 for _, sha256 in piece]))
+        # Ordered by the database, SQLite would walk over all images for it.
+        images += sorted(connection.execute(rows), key=_key_of)
+        if len(images) >= limit:
+            break
+    return _shown(connection, query, images[:limit], all_paths)
+
+
+def statement(query: Query, after: Key | None, limit: int) -> Select[*tuple[Any, ...]]:
+    """The SELECT of one page."""
+    chosen = _chosen(query)
+    if after is not None:
+        last = tuple_(literal(after[0], UtcTime()), literal(after[1]))
+        chosen = chosen.where(tuple_(Image.first_seen, Image.sha256) > last)
+    return chosen.order_by(Image.first_seen, Image.sha256).limit(limit)
+
+
+def _chosen(query: Query) -> Select[*tuple[Any, ...]]:
     if query.unreadable:
         raise UsageError("unreadable: names files that are no images; `curate list` shows them")
-    images = connection.execute(statement(query, after, limit)).all()
+    columns = [column.label(name) for name, column in _COLUMNS.items()]
+    chosen = select(*columns).join(CurrentTag, CurrentTag.sha256 == Image.sha256)
+    chosen = chosen.where(*_conditions(query))
+    return chosen.where(_unscored()) if query.tag == "pending" else chosen
+
+
+def _shown(
+    connection: Connection,
+    query: Query,
+    images: Sequence[Row[*tuple[Any, ...]]],
+    all_paths: bool,
+) -> list[ImageRow]:
+    """Each image with its first sighting that the query means, or with every one."""
     seen = _sightings(connection, query, [image.sha256 for image in images])
     return [
         ImageRow(path=path, source=root, **image._mapping)
         for image in images
         for path, root in seen[image.sha256][: None if all_paths else 1]
     ]
-
-
-def statement(query: Query, after: Key | None, limit: int) -> Select[*tuple[Any, ...]]:
-    """The SELECT of one page."""
-    columns = [column.label(name) for name, column in _COLUMNS.items()]
-    chosen = select(*columns).join(CurrentTag, CurrentTag.sha256 == Image.sha256)
-    if after is not None:
-        last = tuple_(literal(after[0], UtcTime()), literal(after[1]))
-        chosen = chosen.where(tuple_(Image.first_seen, Image.sha256) > last)
-    chosen = chosen.where(*_conditions(query))
-    if query.tag == "pending":
-        chosen = chosen.where(_unscored())
-    return chosen.order_by(Image.first_seen, Image.sha256).limit(limit)
 
 
 def _conditions(query: Query) -> list[ColumnElement[bool]]:
@@ -178,6 +203,10 @@ def unreadable_page(
         .limit(limit)
     )
     return [(row[0], UnreadableRow(*row[1:])) for row in connection.execute(rows)]
+
+
+def _key_of(row: Row[*tuple[Any, ...]]) -> Key:
+    return row.first_seen, str(row.sha256)
 
 
 def _hash_of(row: Row[*tuple[Any, ...]]) -> str:

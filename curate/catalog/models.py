@@ -27,6 +27,7 @@ from curate.catalog.tables import (
     Scoring,
     Snapshot,
 )
+from curate.catalog.tally import counting_images
 from curate.errors import NoCheckpoint, UsageError
 
 
@@ -131,10 +132,16 @@ class Models:
     def score_again(self, contents: Iterable[str]) -> None:
         """Drop every score of these contents, for their previews were damaged, and queue them."""
         with write(self._engine) as connection:
+            made_by = select(Checkpoint.checkpoint_id)
             for piece in chunks(contents):
-                connection.execute(delete(Score).where(Score.sha256.in_(piece)))
-            for checkpoint_id in connection.scalars(select(Scoring.checkpoint_id)).all():
-                _fill(connection, checkpoint_id)
+                with counting_images(connection, piece):
+                    connection.execute(
+                        delete(Score).where(
+                            Score.checkpoint_id.in_(made_by), Score.sha256.in_(piece)
+                        )
+                    )
+                for checkpoint_id in connection.scalars(select(Scoring.checkpoint_id)).all():
+                    _fill(connection, checkpoint_id, piece)
 
     def drop_candidates(self) -> None:
         """Drop the queues of checkpoints that serve in no role, left by a fine-tune that died."""
@@ -143,13 +150,12 @@ class Models:
 
     def activate(
         self,
-        roles: Sequence[str],
-        checkpoint_id: str,
+        serving: Mapping[str, str],
         reason: str,
         now: datetime,
         fence: tuple[str, int] | None = None,
     ) -> bool:
-        """Switch `roles` to a checkpoint, unless it has yet to score an image: then False.
+        """Switch each role to its checkpoint, unless one has yet to score an image: then False.
 
         The queues of checkpoints that serve no more are dropped in the same commit. `fence` is
         the name and number of the lease that this is done under; raises HeldByAnother when the
@@ -158,12 +164,13 @@ class Models:
         with write(self._engine) as connection:
             if fence is not None:
                 check_fence(connection, *fence)
-            # Another's activation may have dropped this candidate's queue meanwhile.
-            _queue(connection, checkpoint_id)
-            waits = select(Pending.sha256).where(Pending.checkpoint_id == checkpoint_id).limit(1)
-            if connection.scalar(waits) is not None:
+            for checkpoint_id in set(serving.values()):
+                # Another's activation may have dropped this candidate's queue meanwhile.
+                _queue(connection, checkpoint_id)
+            waits = select(Pending.sha256).where(Pending.checkpoint_id.in_(serving.values()))
+            if connection.scalar(waits.limit(1)) is not None:
                 return False
-            for role in roles:
+            for role, checkpoint_id in serving.items():
                 _put_in_service(connection, role, checkpoint_id, reason, now)
             _retire(connection)
         return True
@@ -171,7 +178,7 @@ class Models:
     def active(self, role: str) -> str | None:
         """The checkpoint that serves in `role`, "classifier" or "detector"."""
         with read(self._engine) as connection:
-            return _active(connection, role)
+            return in_service(connection, role)
 
     def active_since(self, role: str) -> tuple[CheckpointRow, datetime] | None:
         """The checkpoint that serves in `role`, and since when."""
@@ -217,17 +224,20 @@ def _queue(connection: Connection, checkpoint_id: str) -> None:
     _fill(connection, checkpoint_id)
 
 
-def _fill(connection: Connection, checkpoint_id: str) -> None:
-    """Put every image into the queue that the checkpoint has not scored."""
+def _fill(connection: Connection, checkpoint_id: str, among: Sequence[str] | None = None) -> None:
+    """Put every image, or each of these, into the queue that the checkpoint has not scored."""
     scored = select(Score.sha256).where(
         Score.checkpoint_id == checkpoint_id, Score.sha256 == Image.sha256
     )
     images = select(literal(checkpoint_id), Image.sha256).where(~scored.exists())
+    if among is not None:
+        images = images.where(Image.sha256.in_(among))
     rows = insert(connection, Pending).from_select(["checkpoint_id", "sha256"], images)
     connection.execute(rows.on_conflict_do_nothing())
 
 
-def _active(connection: Connection, role: str) -> str | None:
+def in_service(connection: Connection, role: str) -> str | None:
+    """The checkpoint that serves in `role`, None before there is one."""
     newest = select(Activation.checkpoint_id).where(Activation.role == role)
     return connection.scalar(newest.order_by(Activation.seq.desc()).limit(1))
 
@@ -249,7 +259,7 @@ def _put_in_service(
 
 def _retire(connection: Connection) -> None:
     """Drop the queues of checkpoints that serve in no role."""
-    serving = {_active(connection, "classifier"), _active(connection, "detector")} - {None}
+    serving = {in_service(connection, "classifier"), in_service(connection, "detector")} - {None}
     connection.execute(delete(Pending).where(Pending.checkpoint_id.not_in(serving)))
     connection.execute(delete(Scoring).where(Scoring.checkpoint_id.not_in(serving)))
 

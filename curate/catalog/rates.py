@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Connection, Engine, func, select
 
 from curate.catalog.engine import insert, read, write
 from curate.catalog.tables import AlarmRate
@@ -21,11 +21,16 @@ class Rates:
     def current(self) -> float:
         """The rate in force, 0.05 before one is chosen."""
         with read(self._engine) as connection:
-            newest = select(AlarmRate.rate).order_by(AlarmRate.seq.desc()).limit(1)
-            return connection.scalar(newest) or DEFAULT
+            return rate_in_force(connection)
 
     def set(self, rate: float, now: datetime) -> None:
         """Choose a rate in (0, 0.5]; every tag follows at once."""
         with write(self._engine) as connection:
             seq = (connection.scalar(select(func.max(AlarmRate.seq))) or 0) + 1
             connection.execute(insert(connection, AlarmRate).values(seq=seq, rate=rate, set_at=now))
+
+
+def rate_in_force(connection: Connection) -> float:
+    """The rate that tags are made with at this moment."""
+    newest = select(AlarmRate.rate).order_by(AlarmRate.seq.desc()).limit(1)
+    return connection.scalar(newest) or DEFAULT

@@ -14,6 +14,7 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from curate.catalog.engine import chunks, insert, read, write
 from curate.catalog.tables import Review
+from curate.catalog.tally import counting_images
 
 T = TypeVar("T")
 Verdict = tuple[str, str, str | None]
@@ -70,15 +71,6 @@ class Reviews:
             return connection.scalar(_steps(Review.reviewer).limit(1))
 
 
-def standing() -> Select[str, str, str | None]:
-    """(sha256, verdict, class_name) of the newest row of each image, where it is a verdict."""
-    newer = aliased(Review)
-    later = select(newer.seq).where(newer.sha256 == Review.sha256, newer.seq > Review.seq)
-    return select(Review.sha256, Review.verdict, Review.class_name).where(
-        Review.verdict != "none", ~later.exists()
-    )
-
-
 def _next_step(connection: Connection) -> int:
     return (connection.scalar(select(func.max(Review.step))) or 0) + 1
 
@@ -127,7 +119,8 @@ def _append(connection: Connection, rows: list[dict[str, Any]]) -> None:
         newest = select(Review.sha256, func.max(Review.seq)).where(Review.sha256.in_(hashes))
         counted = connection.execute(newest.group_by(Review.sha256))
         last = {row.sha256: int(row[1]) for row in counted}
-        connection.execute(
-            insert(connection, Review),
-            [row | {"seq": last.get(row["sha256"], 0) + 1} for row in piece],
-        )
+        with counting_images(connection, hashes):
+            connection.execute(
+                insert(connection, Review),
+                [row | {"seq": last.get(row["sha256"], 0) + 1} for row in piece],
+            )

@@ -5,6 +5,7 @@ Nothing has a status: pending is a row of the queue, a tag is what the view says
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -13,16 +14,15 @@ from uuid import uuid4
 
 from sqlalchemy import Engine, delete, func, select, union_all, update
 
-from curate.catalog import adding, listing
-from curate.catalog.counting import counts
+from curate.catalog import adding, counting, listing
+from curate.catalog.candidates import Key, candidates
 from curate.catalog.engine import chunks, insert, read, write
 from curate.catalog.leases import Leases
-from curate.catalog.listing import Key
 from curate.catalog.models import Models
 from curate.catalog.places import Place, Stat, places, seen_as, seen_last
 from curate.catalog.query import Query
 from curate.catalog.rates import Rates
-from curate.catalog.reviews import Reviews, standing
+from curate.catalog.reviews import Reviews
 from curate.catalog.rows import (
     Counts,
     ImageRow,
@@ -44,6 +44,8 @@ from curate.catalog.tables import (
     Source,
     Unreadable,
 )
+from curate.catalog.tally import counting_images
+from curate.catalog.verdicts import standing
 
 __all__ = [
     "Catalog",
@@ -192,11 +194,12 @@ class Catalog:
         with write(self._engine) as connection:
             statement = insert(connection, Score).on_conflict_do_nothing()
             for piece in chunks(rows):
-                connection.execute(statement, [asdict(row) | common for row in piece])
+                contents = [row.sha256 for row in piece]
+                with counting_images(connection, contents, checkpoint_id):
+                    connection.execute(statement, [asdict(row) | common for row in piece])
                 connection.execute(
                     delete(Pending).where(
-                        Pending.checkpoint_id == checkpoint_id,
-                        Pending.sha256.in_([row.sha256 for row in piece]),
+                        Pending.checkpoint_id == checkpoint_id, Pending.sha256.in_(contents)
                     )
                 )
 
@@ -208,12 +211,36 @@ class Catalog:
         Each has one row, with its first sighting; with `all_paths` one for each sighting.
         """
         with read(self._engine) as connection:
-            return listing.page(connection, query, after, limit, all_paths)
+            few = candidates(connection, query, limit)
+            if few is None:
+                return listing.page(connection, query, after, limit, all_paths)
+            left = few if after is None else few[bisect_right(few, after) :]
+            return listing.among(connection, query, left, limit, all_paths)
 
-    def iter_images(self, query: Query, all_paths: bool = False) -> Iterator[ImageRow]:
-        """Every image that `query` means, a page to a transaction."""
+    def iter_images(
+        self, query: Query, all_paths: bool = False, wanted: int | None = None
+    ) -> Iterator[ImageRow]:
+        """Every image that `query` means, a page to a transaction.
+
+        `wanted` says how many will be taken, where it is not all: that may come cheaper.
+        """
+        with read(self._engine) as connection:
+            few = candidates(connection, query, wanted)
+        if few is None:
+            yield from self._walked(query, all_paths, min(PAGE, wanted or PAGE))
+            return
+        for keys in chunks(few, PAGE):
+            with read(self._engine) as connection:
+                rows = listing.among(connection, query, keys, PAGE, all_paths)
+            yield from rows
+
+    def _walked(self, query: Query, all_paths: bool, limit: int) -> Iterator[ImageRow]:
         after: Key | None = None
-        while rows := self.list_images(query, after, PAGE, all_paths):
+        while True:
+            with read(self._engine) as connection:
+                rows = listing.page(connection, query, after, limit, all_paths)
+            if not rows:
+                return
             yield from rows
             after = (rows[-1].first_seen, rows[-1].sha256)
 
@@ -254,7 +281,7 @@ class Catalog:
     def counts(self) -> Counts:
         """How much there is of everything, as of one moment."""
         with read(self._engine) as connection:
-            return counts(connection)
+            return counting.counts(connection)
 
     def new_images_since(self, when: datetime, at_most: int | None = None) -> int:
         """How many contents were first seen after `when`; beyond `at_most` none is counted."""
@@ -270,8 +297,5 @@ class Catalog:
 
     def lowest_flagged(self, checkpoint_id: str, rate: float) -> float | None:
         """The smallest score that the rate flags, None when it flags nothing."""
-        flagged = select(func.min(Score.score)).where(
-            Score.checkpoint_id == checkpoint_id, Score.p_value <= rate
-        )
         with read(self._engine) as connection:
-            return connection.scalar(flagged)
+            return counting.lowest_flagged(connection, checkpoint_id, rate)

@@ -35,13 +35,8 @@ class Base(DeclarativeBase):
     }
 
 
-class View(DeclarativeBase):
-    """Views, in metadata of their own: Alembic would take them for tables."""
-
-    type_annotation_map = Base.type_annotation_map
-
-
-def _key() -> Mapped[Any]:
+def key() -> Mapped[Any]:
+    """A part of a primary key, which the program gives."""
     return mapped_column(primary_key=True, autoincrement=False)
 
 
@@ -59,7 +54,7 @@ class Source(Base):
 
     __tablename__ = "source"
     __table_args__ = (UniqueConstraint("root_uri", name="source_root"),)
-    source_id: Mapped[str] = _key()
+    source_id: Mapped[str] = key()
     root_uri: Mapped[str]
     added_at: Mapped[datetime]
     last_scan_at: Mapped[datetime | None]
@@ -72,7 +67,7 @@ class Image(Base):
 
     __tablename__ = "image"
     __table_args__ = (Index("image_by_arrival", "first_seen", "sha256"),)
-    sha256: Mapped[str] = _key()
+    sha256: Mapped[str] = key()
     format: Mapped[str]
     width: Mapped[int]
     height: Mapped[int]
@@ -89,9 +84,9 @@ class Sighting(Base):
         ForeignKeyConstraint(["sha256"], ["image.sha256"]),
         Index("sighting_by_content", "sha256"),
     )
-    source_id: Mapped[str] = _key()
-    path: Mapped[str] = _key()
-    sha256: Mapped[str] = _key()
+    source_id: Mapped[str] = key()
+    path: Mapped[str] = key()
+    sha256: Mapped[str] = key()
     size: Mapped[int] = mapped_column(BigInteger)
     mtime_ns: Mapped[int] = mapped_column(NANOSECONDS)
     ctime_ns: Mapped[int] = mapped_column(NANOSECONDS)
@@ -105,8 +100,8 @@ class Unreadable(Base):
 
     __tablename__ = "unreadable"
     __table_args__ = (ForeignKeyConstraint(["source_id"], ["source.source_id"]),)
-    source_id: Mapped[str] = _key()
-    path: Mapped[str] = _key()
+    source_id: Mapped[str] = key()
+    path: Mapped[str] = key()
     reason: Mapped[str]
     policy: Mapped[str]
     size: Mapped[int] = mapped_column(BigInteger)
@@ -121,7 +116,7 @@ class Snapshot(Base):
     """A labeled folder as it was read."""
 
     __tablename__ = "snapshot"
-    snapshot_id: Mapped[str] = _key()
+    snapshot_id: Mapped[str] = key()
     root: Mapped[str]
     taken_at: Mapped[datetime]
 
@@ -131,8 +126,8 @@ class LabeledImage(Base):
 
     __tablename__ = "labeled_image"
     __table_args__ = (ForeignKeyConstraint(["snapshot_id"], ["snapshot.snapshot_id"]),)
-    snapshot_id: Mapped[str] = _key()
-    sha256: Mapped[str] = _key()
+    snapshot_id: Mapped[str] = key()
+    sha256: Mapped[str] = key()
     class_name: Mapped[str]
     split: Mapped[str]
     path: Mapped[str]
@@ -146,7 +141,7 @@ class Checkpoint(Base):
         ForeignKeyConstraint(["parent_id"], ["checkpoint.checkpoint_id"]),
         ForeignKeyConstraint(["snapshot_id"], ["snapshot.snapshot_id"]),
     )
-    checkpoint_id: Mapped[str] = _key()
+    checkpoint_id: Mapped[str] = key()
     kind: Mapped[str]
     parent_id: Mapped[str | None]
     snapshot_id: Mapped[str]
@@ -161,7 +156,7 @@ class Scoring(Base):
 
     __tablename__ = "scoring"
     __table_args__ = (ForeignKeyConstraint(["checkpoint_id"], ["checkpoint.checkpoint_id"]),)
-    checkpoint_id: Mapped[str] = _key()
+    checkpoint_id: Mapped[str] = key()
 
 
 class Pending(Base):
@@ -172,8 +167,8 @@ class Pending(Base):
         ForeignKeyConstraint(["checkpoint_id"], ["scoring.checkpoint_id"]),
         ForeignKeyConstraint(["sha256"], ["image.sha256"]),
     )
-    checkpoint_id: Mapped[str] = _key()
-    sha256: Mapped[str] = _key()
+    checkpoint_id: Mapped[str] = key()
+    sha256: Mapped[str] = key()
 
 
 class Activation(Base):
@@ -181,8 +176,8 @@ class Activation(Base):
 
     __tablename__ = "activation"
     __table_args__ = (ForeignKeyConstraint(["checkpoint_id"], ["checkpoint.checkpoint_id"]),)
-    role: Mapped[str] = _key()
-    seq: Mapped[int] = _key()
+    role: Mapped[str] = key()
+    seq: Mapped[int] = key()
     checkpoint_id: Mapped[str]
     activated_at: Mapped[datetime]
     reason: Mapped[str]
@@ -195,10 +190,10 @@ class Score(Base):
     __table_args__ = (
         ForeignKeyConstraint(["checkpoint_id"], ["checkpoint.checkpoint_id"]),
         ForeignKeyConstraint(["sha256"], ["image.sha256"]),
-        Index("score_by_p_value", "checkpoint_id", "p_value"),
+        Index("score_by_p_value", "checkpoint_id", "p_value", "score"),
     )
-    checkpoint_id: Mapped[str] = _key()
-    sha256: Mapped[str] = _key()
+    checkpoint_id: Mapped[str] = key()
+    sha256: Mapped[str] = key()
     score: Mapped[float]
     discrepancy: Mapped[float]
     msp: Mapped[float]
@@ -221,8 +216,8 @@ class Review(Base):
         Index("review_by_reviewer", "reviewer", "step"),
         Index("review_by_undone", "undoes"),
     )
-    sha256: Mapped[str] = _key()
-    seq: Mapped[int] = _key()
+    sha256: Mapped[str] = key()
+    seq: Mapped[int] = key()
     verdict: Mapped[str]
     class_name: Mapped[str | None]
     reviewer: Mapped[str]
@@ -239,7 +234,7 @@ class FinetuneRun(Base):
         ForeignKeyConstraint(["checkpoint_id"], ["checkpoint.checkpoint_id"]),
         Index("finetune_run_by_start", "started_at", "run_id"),
     )
-    run_id: Mapped[str] = _key()
+    run_id: Mapped[str] = key()
     started_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
     recipe: Mapped[str]
@@ -257,7 +252,7 @@ class Lease(Base):
     """Who may do what only one may do."""
 
     __tablename__ = "lease"
-    name: Mapped[str] = _key()
+    name: Mapped[str] = key()
     what: Mapped[str]
     fence: Mapped[int] = mapped_column(BigInteger)
     pid: Mapped[int]
@@ -277,22 +272,20 @@ class AlarmRate(Base):
     set_at: Mapped[datetime]
 
 
-class CurrentTag(View):
-    """The tag of an image as of now, and what it is made from."""
+class Total(Base):
+    """How many rows of a kind there are, or images on which a verdict stands."""
 
-    __tablename__ = "current_tag"
-    sha256: Mapped[str] = _key()
-    tag: Mapped[str]
-    verdict: Mapped[str | None]
-    class_name: Mapped[str | None]
-    reviewed_by: Mapped[str | None]
-    reviewed_at: Mapped[datetime | None]
-    detector: Mapped[str | None]
-    score: Mapped[float | None]
-    p_value: Mapped[float | None]
-    discrepancy: Mapped[float | None]
-    msp: Mapped[float | None]
-    energy: Mapped[float | None]
-    knn: Mapped[float | None]
-    label: Mapped[str | None]
-    confidence: Mapped[float | None]
+    __tablename__ = "total"
+    what: Mapped[str] = key()
+    number: Mapped[int] = mapped_column(BigInteger)
+
+
+class Tally(Base):
+    """How many images of a verdict ("none" without one) have a p-value under a checkpoint."""
+
+    __tablename__ = "tally"
+    __table_args__ = (ForeignKeyConstraint(["checkpoint_id"], ["checkpoint.checkpoint_id"]),)
+    checkpoint_id: Mapped[str] = key()
+    verdict: Mapped[str] = key()
+    p_value: Mapped[float] = key()
+    number: Mapped[int] = mapped_column(BigInteger)

@@ -48,7 +48,7 @@ def listing(
     workspace: Workspace, query: Query, limit: int | None, null: bool, as_json: bool
 ) -> None:
     """Rows of the catalog: a table, NDJSON, or names ended by zero bytes for `xargs -0`."""
-    rows = islice(_listed(workspace, query), limit)
+    rows = islice(_listed(workspace, query, limit), limit)
     if null:
         for row in rows:
             sys.stdout.buffer.write(os.fsencode(original_of(str(row["path"]))) + b"\0")
@@ -66,13 +66,13 @@ def _listed_table(query: Query, rows: Iterator[dict[str, Any]]) -> int:
     return console.table("", columns, (_list_row(row) for row in rows))
 
 
-def _listed(workspace: Workspace, query: Query) -> Iterator[dict[str, Any]]:
+def _listed(workspace: Workspace, query: Query, limit: int | None) -> Iterator[dict[str, Any]]:
     if query.unreadable:
         for bad in workspace.catalog.iter_unreadable():
             source = shown_path(bad.source, "").rstrip("/")
             yield plain(bad) | {"path": shown_path(bad.source, bad.path), "source": source}
     else:
-        yield from records(workspace, query)
+        yield from records(workspace, query, wanted=limit)
 
 
 def _list_row(row: dict[str, Any]) -> tuple[str, ...]:

@@ -45,7 +45,6 @@ def watch(
         lease = stack.enter_context(hold(workspace, name, f"the inbox {str(source.root)!r}"))
         service = Watch(workspace, source, scorer, config, child_command, lease, on_event)
         stack.callback(service.stop_child)
-        scorer.score_active(lambda _: lease.renew())
         if config.once:
             return _once(service)
         _for_ever(service)

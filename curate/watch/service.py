@@ -66,10 +66,12 @@ class Watch:
 
     def turn(self, now: float) -> None:
         """Scan what is due, catalogue and score what has settled, look after the fine-tune."""
-        self._scan_due(now)
+        scanned = self._scan_due(now)
         settled = self._settled(now)
         for start in range(0, len(settled), self.config.batch):
             self._arrive(settled[start : start + self.config.batch], start, len(settled))
+        if scanned and not settled:
+            self._score_queued()
         self._finetune_due(now)
 
     def pause(self, now: float) -> float:
@@ -102,13 +104,16 @@ class Watch:
         """Whether events cannot be counted on."""
         return self.config.poll or self._remote or not self.has_events
 
-    def _scan_due(self, now: float) -> None:
+    def _scan_due(self, now: float) -> bool:
+        """Scan what is due; returns whether that was the whole inbox."""
         if now >= self._next_scan or self.has_room:
             self.hints.take()
             self._scan([self.source.root], now)
-        elif self.hints.arrived.is_set() and now >= self._next_hint:
+            return True
+        if self.hints.arrived.is_set() and now >= self._next_hint:
             # Where a link has taken a folder's place since the event, it leads elsewhere.
             self._scan([d for d in topmost(self.hints.take()) if real(d) == d], now)
+        return False
 
     def _scan(self, directories: Sequence[Path], now: float) -> None:
         began, files, whole = time.monotonic(), 0, self.source.root in directories
@@ -170,6 +175,13 @@ class Watch:
         self.total.ingested.add(ingested)
         self.total.scored += scored
         self._on_event(Arrived(ingested, scored))
+
+    def _score_queued(self) -> None:
+        """Score what no arrival of ours has queued: what was left, or `doctor` queued again."""
+        scored = self.scorer.score_active(lambda _: self.lease.renew())
+        if scored:
+            self.total.scored += scored
+            self._on_event(Arrived(Ingested(), scored))
 
     def _finetune_due(self, now: float) -> None:
         if self.config.once:

@@ -34,6 +34,7 @@ from curate.workspace import Workspace, open_workspace
 
 BATCH = 10_000
 WAITING = 1_000
+CALIBRATED = 199
 POLICY = "benchmark"
 START = datetime(2026, 1, 1, tzinfo=UTC)
 LABELS = ("cup", "fish", "house", "key", "leaf", "star")
@@ -54,10 +55,9 @@ def image(number: int) -> NewImage:
 
 
 def score(number: int) -> NewScore:
-    """A score whose p-value is spread evenly, so that one in twenty is flagged."""
-    rng = random.Random(number)
-    p, label = max(rng.random(), 1e-6), LABELS[number % len(LABELS)]
-    s = 2 * (1 - p)
+    """A score whose rank among CALIBRATED is drawn evenly, so that one in twenty is flagged."""
+    rank, label = random.Random(number).uniform(0, CALIBRATED + 1), LABELS[number % len(LABELS)]
+    s, p = 2 - 2 * rank / (CALIBRATED + 1), (int(rank) + 1) / (CALIBRATED + 1)
     return NewScore(name_of(number), s, s, 0.5, -1.0, 1.0, label, 0.9, p, "held_out")
 
 
@@ -65,7 +65,7 @@ def begin(catalog: Catalog) -> str:
     """A classifier, a detector of its own, and a source; returns the source's id."""
     row = LabeledRow(name_of(-1), LABELS[0], "train", "cup/1.jpg")
     snapshot = catalog.models.add_snapshot("/labeled", [row], START)
-    facts = {"validation_accuracy": 0.9, "calibration_images": 200}
+    facts = {"validation_accuracy": 0.9, "calibration_images": CALIBRATED}
     for kind, parent, made in (
         ("pretrained", None, CHECKPOINT),
         ("finetuned", CHECKPOINT, DETECTOR),
@@ -75,7 +75,7 @@ def begin(catalog: Catalog) -> str:
         )
     for role, made in (("classifier", CHECKPOINT), ("detector", DETECTOR)):
         catalog.models.begin_scoring(made)
-        catalog.models.activate([role], made, "benchmark", START)
+        catalog.models.activate({role: made}, "benchmark", START)
     return catalog.source("file:///in/box", START)
 
 
@@ -102,7 +102,7 @@ def grow(workspace: Workspace, source: str, before: int, size: int) -> None:
 
 def first(workspace: Workspace, query: str, count: int = 1_000) -> int:
     """So many rows of a query."""
-    return len(list(islice(workspace.catalog.iter_images(parse(query)), count)))
+    return len(list(islice(workspace.catalog.iter_images(parse(query), wanted=count), count)))
 
 
 def middle(workspace: Workspace, query: str, size: int) -> int:
@@ -136,6 +136,7 @@ QUESTIONS: dict[str, Question] = {
     "list tag:ood, middle page": lambda w, n: middle(w, "tag:ood", n),
     "list tag:pending": lambda w, n: first(w, "tag:pending"),
     "list reviewed:yes, first page": lambda w, n: first(w, "reviewed:yes"),
+    "list p<=0.01, first page": lambda w, n: first(w, "p<=0.01"),
     "list path: of one": lambda w, n: first(w, f"path:upload-{n // 2}.jpg"),
     "list since: the last 1,000": lambda w, n: first(
         w, f"since:{(START + timedelta(seconds=n - BATCH)).isoformat()}"

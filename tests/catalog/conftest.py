@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from curate.catalog import tally
+from curate.catalog.engine import read
 from curate.catalog.models import CheckpointRow, LabeledRow
 from curate.catalog.schema import open_catalog
 from curate.catalog.store import Catalog
@@ -25,9 +27,11 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 
 @pytest.fixture
 def catalog(place: Place) -> Iterator[Catalog]:
-    """A new catalog."""
+    """A new catalog, whose running counts are right to the end."""
     made = open_catalog(place, create=True)
     yield made
+    with read(made.engine) as connection:
+        assert tally.faults(connection) == [], "a count that is not what it counts"
     made.close()
 
 
@@ -64,5 +68,5 @@ def active(catalog: Catalog, checkpoint: AddCheckpoint) -> str:
     """A checkpoint in service in both roles, before there is any image."""
     name = checkpoint("first")
     assert catalog.models.begin_scoring(name) == 0
-    assert catalog.models.activate(["classifier", "detector"], name, "trained", NOW)
+    assert catalog.models.activate(dict.fromkeys(("classifier", "detector"), name), "trained", NOW)
     return name

@@ -119,6 +119,8 @@ GOOD: dict[str, dict[str, Any]] = {
         "released": False,
     },
     "alarm_rate": {"seq": 1, "rate": 0.5, "set_at": WHEN},
+    "total": {"what": "image", "number": 0},
+    "tally": {"checkpoint_id": CHECKPOINT, "verdict": "none", "p_value": 0.5, "number": 0},
 }
 
 BAD: dict[str, dict[str, list[Any]]] = {
@@ -223,6 +225,13 @@ BAD: dict[str, dict[str, list[Any]]] = {
         "released": [7, *WORD],
     },
     "alarm_rate": {"seq": [0, *WORD], "rate": [0.0, 0.51, -1.0, float("nan"), *WORD]},
+    "total": {"what": ["", "score", None], "number": [-1, *WORD]},
+    "tally": {
+        "checkpoint_id": [name_of(2), None],
+        "verdict": ["", "maybe", None],
+        "p_value": [0.0, 1.1, float("nan"), *WORD],
+        "number": [-1, *WORD],
+    },
 }
 
 

@@ -137,6 +137,23 @@ def test_an_unreadable_file_keeps_one_row_until_it_is_readable(
     assert catalog.counts().unreadable == 1
 
 
+def test_a_file_that_is_readable_again_is_so_in_every_source_that_holds_it(
+    catalog: Catalog, source_id: str
+) -> None:
+    below, beside = catalog.source(f"{ROOT}/b%20c", NOW), catalog.source(f"{ROOT}/b", NOW)
+    above = catalog.source("file:///", NOW)
+    catalog.add_unreadable(source_id, [unreadable("b%20c/1.png"), unreadable("b/1.png")], NOW)
+    catalog.add_unreadable(below, [unreadable("1.png"), unreadable("2.png")], NOW)
+    catalog.add_unreadable(above, [unreadable("in/box/b%20c/1.png")], NOW)
+    catalog.add_unreadable(beside, [unreadable("1.png")], NOW)
+    catalog.add_images(source_id, [image(1, "b%20c/1.png")], NOW)
+    left = sorted((row.source, row.path) for row in catalog.iter_unreadable())
+    assert left == [(ROOT, "b/1.png"), (f"{ROOT}/b", "1.png"), (f"{ROOT}/b%20c", "2.png")]
+    catalog.add_images(below, [image(2, "2.png")], NOW)
+    catalog.add_images(beside, [image(3, "1.png")], NOW)
+    assert list(catalog.iter_unreadable()) == []
+
+
 def test_unreadable_files_are_all_listed_page_after_page(
     catalog: Catalog, source_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

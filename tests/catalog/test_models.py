@@ -54,7 +54,7 @@ def test_the_classes_are_those_of_the_classifier_in_service(
         (other.checkpoint_id, ["a", "b"], "/other"),
     ):
         catalog.models.begin_scoring(name)
-        catalog.models.activate(["classifier", "detector"], name, "trained", NOW)
+        catalog.models.activate(dict.fromkeys(("classifier", "detector"), name), "trained", NOW)
         assert (catalog.models.classes(), catalog.models.labeled_root()) == (classes, root)
 
 
@@ -86,13 +86,13 @@ def test_nothing_serves_before_it_has_scored_everything(
     catalog.add_scores(active, [score(1), score(2)], NOW)
     candidate = checkpoint("candidate", parent=active)
     assert catalog.models.begin_scoring(candidate) == 2
-    assert not catalog.models.activate(["detector"], candidate, "better", NOW)
+    assert not catalog.models.activate({"detector": candidate}, "better", NOW)
     catalog.add_scores(candidate, [score(1), score(2)], NOW)
     catalog.add_images(source_id, [image(3)], NOW)
-    assert not catalog.models.activate(["detector"], candidate, "better", NOW)
+    assert not catalog.models.activate({"detector": candidate}, "better", NOW)
     assert catalog.models.active("detector") == active
     catalog.add_scores(candidate, [score(3)], NOW)
-    assert catalog.models.activate(["detector"], candidate, "better", after(hours=1))
+    assert catalog.models.activate({"detector": candidate}, "better", after(hours=1))
     assert detectors(catalog) == {candidate}
     assert catalog.models.active("classifier") == active
     found = catalog.models.active_since("detector")
@@ -104,7 +104,7 @@ def test_a_checkpoint_that_never_began_to_score_cannot_serve(
 ) -> None:
     catalog.add_images(source_id, [image(1)], NOW)
     candidate = checkpoint("candidate", parent=active)
-    assert not catalog.models.activate(["detector"], candidate, "at once", NOW)
+    assert not catalog.models.activate({"detector": candidate}, "at once", NOW)
     assert catalog.pending(candidate, 9) == [name_of(1)]
 
 
@@ -115,12 +115,30 @@ def test_a_switch_drops_the_queues_of_what_serves_no_more(
     catalog.models.begin_scoring(second), catalog.models.begin_scoring(rival)
     catalog.add_images(source_id, [image(1)], NOW)
     catalog.add_scores(second, [score(1)], NOW)
-    assert catalog.models.activate(["classifier", "detector"], second, "retrained", NOW)
+    assert catalog.models.activate(
+        dict.fromkeys(("classifier", "detector"), second), "retrained", NOW
+    )
     catalog.add_images(source_id, [image(2)], NOW)
     waiting = [catalog.pending_count(name) for name in (active, second, rival)]
     assert waiting == [0, 1, 0]
-    assert not catalog.models.activate(["detector"], rival, "late", NOW)
+    assert not catalog.models.activate({"detector": rival}, "late", NOW)
     assert catalog.pending_count(rival) == 2
+
+
+def test_both_roles_switch_at_once_or_neither(
+    catalog: Catalog, source_id: str, active: str, checkpoint: AddCheckpoint
+) -> None:
+    second = checkpoint("second")
+    tuned = checkpoint("tuned", parent=second)
+    catalog.add_images(source_id, [image(1)], NOW)
+    catalog.add_scores(second, [score(1)], NOW)
+    serving = {"classifier": second, "detector": tuned}
+    assert not catalog.models.activate(serving, "chosen", NOW)
+    assert {catalog.models.active(role) for role in serving} == {active}
+    catalog.models.begin_scoring(tuned)
+    catalog.add_scores(tuned, [score(1)], NOW)
+    assert catalog.models.activate(serving, "chosen", NOW)
+    assert {role: catalog.models.active(role) for role in serving} == serving
 
 
 def test_the_classifier_keeps_its_queue_when_only_the_detector_changes(
@@ -128,7 +146,7 @@ def test_the_classifier_keeps_its_queue_when_only_the_detector_changes(
 ) -> None:
     tuned = checkpoint("tuned", parent=active)
     catalog.models.begin_scoring(tuned)
-    assert catalog.models.activate(["detector"], tuned, "tuned", NOW)
+    assert catalog.models.activate({"detector": tuned}, "tuned", NOW)
     catalog.add_images(source_id, [image(1)], NOW)
     assert (catalog.pending_count(active), catalog.pending_count(tuned)) == (1, 1)
     catalog.add_scores(tuned, [score(1, 0.01, label="wrong")], NOW)
@@ -143,8 +161,8 @@ def test_switching_back_is_another_row(
     catalog: Catalog, active: str, checkpoint: AddCheckpoint, place: Place
 ) -> None:
     tuned = checkpoint("tuned", parent=active)
-    assert catalog.models.activate(["detector"], tuned, "tuned", NOW)
-    assert catalog.models.activate(["detector"], active, "rolled back", after(hours=1))
+    assert catalog.models.activate({"detector": tuned}, "tuned", NOW)
+    assert catalog.models.activate({"detector": active}, "rolled back", after(hours=1))
     rows = select(Activation.role, Activation.seq, Activation.checkpoint_id)
     assert stored(place, rows.order_by(Activation.role, Activation.seq)) == [
         ("classifier", 1, active),
@@ -172,7 +190,7 @@ def test_one_whose_lease_passed_on_cannot_switch(
     stale = catalog.leases.acquire("finetune", "the fine-tune", 10, "there", NOW, 60)
     fence = catalog.leases.acquire("finetune", "the fine-tune", 20, "there", after(hours=1), 60)
     with pytest.raises(HeldByAnother, match="the fine-tune is held by process 20 on there"):
-        catalog.models.activate(["detector"], tuned, "asleep", NOW, ("finetune", stale))
+        catalog.models.activate({"detector": tuned}, "asleep", NOW, ("finetune", stale))
     assert catalog.models.active("detector") == active
-    assert catalog.models.activate(["detector"], tuned, "awake", NOW, ("finetune", fence))
+    assert catalog.models.activate({"detector": tuned}, "awake", NOW, ("finetune", fence))
     assert catalog.models.active("detector") == tuned

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
+from curate.catalog.candidates import Key, candidates
+from curate.catalog.engine import read
 from curate.catalog.query import Comparison, Query, parse
-from curate.catalog.store import Catalog
+from curate.catalog.store import Catalog, ImageRow
 from curate.errors import UsageError
 
 from .cases import NOW, ROOT, after, image, name_of, score
@@ -121,13 +124,46 @@ FOUND = {
 }
 
 
-def test_what_a_query_finds(stocked: Catalog) -> None:
+@pytest.mark.parametrize("by", ["walking", "candidates"])
+def test_what_a_query_finds(stocked: Catalog, monkeypatch: pytest.MonkeyPatch, by: str) -> None:
+    monkeypatch.setattr("curate.catalog.candidates.WALKED", 0 if by == "candidates" else 10**9)
     numbers = {name_of(number): number for number in range(5)}
     found = {
         text: [numbers[row.sha256] for row in stocked.iter_images(parse(text, NOW))]
         for text in FOUND
     }
+    pages = {
+        text: [numbers[row.sha256] for row in paged(stocked, parse(text, NOW))] for text in FOUND
+    }
     assert found == FOUND
+    assert pages == FOUND
+
+
+def paged(catalog: Catalog, query: Query) -> Iterator[ImageRow]:
+    """What a query finds, an image to a page."""
+    last: Key | None = None
+    while rows := catalog.list_images(query, last, limit=1):
+        yield from rows
+        last = (rows[-1].first_seen, rows[-1].sha256)
+
+
+def test_rare_images_are_looked_up_and_frequent_ones_met_on_a_walk(
+    catalog: Catalog, source_id: str, active: str
+) -> None:
+    catalog.add_images(source_id, [image(number) for number in range(100)], NOW)
+    catalog.add_scores(active, [score(n, 0.01 if n < 3 else 0.5) for n in range(90)], NOW)
+    catalog.reviews.add([(name_of(50), "ood", None), (name_of(0), "id", None)], "ann", NOW)
+    few = {"p<=0.01": [0, 1, 2], "tag:ood": [0, 1, 2, 50], "reviewed:yes": [0, 50]}
+    few["tag:pending"] = list(range(90, 100))
+    few["tag:ood p<0.9 reviewed:yes"] = few["reviewed:yes"]
+    with read(catalog.engine) as connection:
+        for text, numbers in few.items():
+            found = candidates(connection, parse(text), None)
+            assert found == sorted((NOW, name_of(number)) for number in numbers), text
+        for text in ("", "p<=0.5", "tag:id", "score>0.1", "label:shirt", "tag:ood since:1d"):
+            assert candidates(connection, parse(text), None) is None, text
+        assert candidates(connection, parse("tag:ood"), 1) is not None
+        assert candidates(connection, parse("tag:pending"), 1) is None
 
 
 def test_the_path_shown_is_the_first_that_the_query_means(stocked: Catalog) -> None:

@@ -21,7 +21,8 @@ from curate.catalog.schema import (
     steps,
     version,
 )
-from curate.catalog.tables import Base, View
+from curate.catalog.tables import Base
+from curate.catalog.views import View
 from curate.errors import CatalogTooNew, NoCatalog, StorageError, UsageError
 
 from ..program import abandoned

@@ -93,7 +93,7 @@ def training(networks: list[str], count: int, catalog: Catalog) -> None:
         if new is not None:
             catalog.models.begin_scoring(new)
             score_pending(catalog, new)
-            while not catalog.models.activate(["detector"], new, "it", now, ("finetune", fence)):
+            while not catalog.models.activate({"detector": new}, "it", now, ("finetune", fence)):
                 score_pending(catalog, new)
         catalog.runs.finish(run_id, "promoted" if new else "skipped", "so", {}, 1, new, now)
         catalog.leases.release("finetune", fence)

@@ -95,17 +95,14 @@ class Killing(Judging):
             (self.model.detector,) = made
 
     def _killed_switching(self, at: int, number: int) -> None:
-        """`models use`, which switches one role after the other."""
-        network, after = self.network(number), copy.deepcopy(self.model)
-        after.use(network)
+        """`models use`, which switches both roles at once."""
+        network = self.network(number)
         ended = self.kill(at, "models", "use", network, "--device", "cpu")
         self.model.candidate_left |= not ended
         rows = self.program.rows()
-        if rows.active("classifier") == after.classifier:
-            self.model.classifier = after.classifier
-            if rows.active("detector") == after.detector:
-                self.model.detector = after.detector
-        assert not ended or self.model.detector == after.detector
+        serving = rows.active("classifier"), rows.active("detector")
+        if ended or serving != (self.model.classifier, self.model.detector):
+            self.model.use(network)
 
     def _killed_exporting(self, at: int, number: int) -> None:
         """`export`: what has the name is whole."""

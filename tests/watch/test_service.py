@@ -9,11 +9,13 @@ import socket
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from curate.config import WatchConfig
 from curate.images.inbox import scan
+from curate.score import Scorer
 from curate.watch import watch
 from curate.watch.events import Arrived, FinetuneStarted, InboxGone, Reading
 from curate.workspace import Lease
@@ -68,6 +70,16 @@ def test_a_known_file_is_not_opened_again_and_an_overwritten_one_is(inbox: Inbox
     inbox.service.turn(202.0)
     assert inbox.catalogued() == ["a.png", "a.png"]
     assert inbox.workspace.catalog.counts().images == 2
+
+
+def test_what_others_have_queued_is_scored_after_each_scan_of_the_whole(inbox: Inbox) -> None:
+    waiting = [0, 3, 5]
+    scorer = SimpleNamespace(score_active=lambda told: waiting.pop())
+    inbox.service.scorer = cast("Scorer", scorer)
+    for moment in (0.0, 1.0, SCAN - 1.0, SCAN, SCAN + 1.0, 2 * SCAN):
+        inbox.service.turn(moment)
+    assert [e.scored for e in inbox.events if isinstance(e, Arrived)] == [5, 3]
+    assert (inbox.service.total.scored, waiting) == (8, [])
 
 
 def test_without_events_the_scan_comes_sooner(inbox: Inbox) -> None:

@@ -1,0 +1,253 @@
+"""Deliberate breakages; `python -m tests.planted` plants each, and its test must notice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Fault:
+    """In `file`, `old` (there once) becomes `new`; `test` must fail."""
+
+    what: str
+    file: str
+    old: str
+    new: str
+    test: str
+
+
+ORDER = "tests/crash/test_order.py"
+INBOX = "tests/stateful/test_inbox.py"
+FAULTS = [
+    Fault(
+        "no fsync of a file",
+        "curate/durable.py",
+        "        file.write(content)\n        file.flush()\n        os.fsync(file.fileno())\n",
+        "        file.write(content)\n",
+        f"{ORDER}::test_a_network_is_on_the_disk_before_the_row_that_names_it",
+    ),
+    Fault(
+        "no fsync of an export",
+        "curate/export.py",
+        "            os.fsync(out.fileno())\n        return Exported(count)\n",
+        "        return Exported(count)\n",
+        f"{ORDER}::test_it_is_on_the_disk_before_it_has_its_name[csv-out.csv]",
+    ),
+    Fault(
+        "no fsync of the folder that a name is in",
+        "curate/workspace.py",
+        "        sync_folder(destination.parent)\n",
+        "",
+        f"{ORDER}::test_it_is_on_the_disk_before_it_has_its_name[backup-kept]",
+    ),
+    Fault(
+        "the catalog's commits do not wait for the disk",
+        "curate/catalog/engine.py",
+        '"synchronous=FULL"',
+        '"synchronous=NORMAL"',
+        f"{ORDER}::test_what_is_told_is_on_the_disk[ingest]",
+    ),
+    Fault(
+        "the previews' commits do not wait for the disk",
+        "curate/images/previews.py",
+        '"synchronous = FULL"',
+        '"synchronous = NORMAL"',
+        f"{ORDER}::test_a_preview_is_on_the_disk_before_the_row_that_names_it",
+    ),
+    Fault(
+        "the row is committed before the preview",
+        "curate/ingest.py",
+        "        self.workspace.previews.add((image.sha256, image.preview) for _, image in made)\n"
+        "        images = [self._image_row(path, image) for path, image in made]\n"
+        "        new = catalog.add_images(self.source_id, images, now)\n",
+        "        images = [self._image_row(path, image) for path, image in made]\n"
+        "        new = catalog.add_images(self.source_id, images, now)\n"
+        "        self.workspace.previews.add((image.sha256, image.preview) for _, image in made)\n",
+        f"{ORDER}::test_a_preview_is_on_the_disk_before_the_row_that_names_it",
+    ),
+    Fault(
+        "an export is written in its place",
+        "curate/workspace.py",
+        "    temporary = temporary_beside(destination)\n",
+        "    temporary = destination\n",
+        f"{ORDER}::test_it_is_on_the_disk_before_it_has_its_name[csv-out.csv]",
+    ),
+    Fault(
+        "nothing sweeps what the dead left",
+        "curate/catalog/processes.py",
+        '        if maker and is_running(*maker, "") is False:\n',
+        "        if maker and False:\n",
+        "tests/crash/test_kill.py::test_two_hundred_kills",
+    ),
+    Fault(
+        "a deferred BEGIN",
+        "curate/catalog/engine.py",
+        '"BEGIN IMMEDIATE"))',
+        '"BEGIN"))',
+        "tests/catalog/test_engine.py::test_a_writer_holds_the_place_from_its_first_moment",
+    ),
+    Fault(
+        "one who slept through a takeover may still switch the network",
+        "curate/catalog/leases.py",
+        "    if row.fence != fence or row.released:\n",
+        "    if row.released:\n",
+        "tests/catalog/test_models.py::test_one_whose_lease_passed_on_cannot_switch",
+    ),
+    Fault(
+        "no list of formats",
+        "curate/images/containers.py",
+        "    if found in formats:\n",
+        "    if found:\n",
+        "tests/images/test_bad_inputs.py",
+    ),
+    Fault(
+        "no look at the end of a file",
+        "curate/images/containers.py",
+        "    if kind in checks and not checks[kind](data):\n",
+        "    if kind not in checks:\n",
+        "tests/images/test_bad_inputs.py::test_each_of_the_last_64_bytes_counts",
+    ),
+    Fault(
+        "no limit of memory for the decoder",
+        "curate/images/worker.py",
+        '_limited("RLIMIT_AS", config.memory_bytes)',
+        "True",
+        "tests/images/test_decoder.py::test_bomb_within_the_limits_of_size_is_out_of_memory",
+    ),
+    Fault(
+        "the decoder is not locked in",
+        "curate/images/worker.py",
+        "_limit(config) | sandbox.enter()",
+        "_limit(config)",
+        "tests/images/test_sandbox.py::test_a_worker_is_locked_in_and_says_so",
+    ),
+    Fault(
+        "a file is blamed where no worker survives",
+        "curate/images/decode.py",
+        "        if is_to_blame:\n",
+        "        if True:\n",
+        "tests/images/test_decoder.py::test_where_every_worker_is_killed_no_file_is_to_blame",
+    ),
+    Fault(
+        "any number of scans",
+        "curate/images/containers.py",
+        "        if scans > MAX_SCANS:\n",
+        "        if False:\n",
+        "tests/images/test_bad_inputs.py::test_refused[JPEG of 2,000 scans]",
+    ),
+    Fault(
+        "no wait until a file has settled",
+        "curate/images/inbox.py",
+        "if now - since >= self._settle_seconds",
+        "if now >= since",
+        "tests/watch/test_service.py::test_a_file_is_read_only_once_it_has_settled",
+    ),
+    Fault(
+        "a link in the inbox is followed",
+        "curate/images/inbox.py",
+        "yield entry.path, os.lstat(entry.path)",
+        "yield entry.path, os.stat(entry.path)",
+        "tests/images/test_inbox_files.py::test_scan_follows_no_link_and_opens_nothing_special",
+    ),
+    Fault(
+        "names reach the terminal as they are",
+        "curate/console.py",
+        '    return "".join(map(_visible, os.fsdecode(name)))\n',
+        "    return os.fsdecode(name)\n",
+        "tests/e2e/test_bad_input.py::test_hostile_names_and_strange_files",
+    ),
+    Fault(
+        "a content is said to lie where its neighbour does",
+        "curate/ingest.py",
+        "[self._image_row(path, image) for path, image in made]",
+        "[self._image_row(made[i - 1][0], image) for i, (_, image) in enumerate(made)]",
+        INBOX,
+    ),
+    Fault(
+        "a preview is kept under its neighbour's hash",
+        "curate/ingest.py",
+        "(image.sha256, image.preview) for _, image in made",
+        "(made[i - 1][1].sha256, image.preview) for i, (_, image) in enumerate(made)",
+        INBOX,
+    ),
+    Fault(
+        "one image gets another's score",
+        "curate/score.py",
+        "score_rows(made, hashes, predict",
+        "score_rows(made, hashes[::-1], predict",
+        INBOX,
+    ),
+    Fault(
+        "what was unreadable stays so once it can be read",
+        "curate/catalog/adding.py",
+        "Unreadable.path.in_(named))",
+        "Unreadable.path.in_([]))",
+        INBOX,
+    ),
+    Fault(
+        "undo forgets what was said before",
+        "curate/catalog/reviews.py",
+        "                before = _standing_without(connection, piece, undone)\n",
+        "                before = dict[str, dict[str, Any]]()\n",
+        INBOX,
+    ),
+    Fault(
+        "an export leaves its filter out",
+        "curate/export.py",
+        "workspace.catalog.iter_images(query, all_paths",
+        "workspace.catalog.iter_images(Query(), all_paths",
+        INBOX,
+    ),
+    Fault(
+        "a backup loses the reviews",
+        "curate/catalog/copying.py",
+        "        connection.execute(update(Lease).values(released=True))\n",
+        '        connection.execute(delete(Base.metadata.tables["review"]))\n'
+        "        connection.execute(update(Lease).values(released=True))\n",
+        INBOX,
+    ),
+    Fault(
+        "a restored project is held by whoever watches the original",
+        "curate/catalog/copying.py",
+        "        _disown(made.engine)\n",
+        "",
+        "tests/test_backup.py::test_nobody_works_on_a_copy",
+    ),
+    Fault(
+        "a killed migration's copy stays in a backup",
+        "curate/catalog/schema.py",
+        '    sweep(kept.parent.glob(f"{glob.escape(kept.name)}.tmp-*"))\n',
+        "",
+        "tests/catalog/test_schema.py::test_what_a_killed_migration_left_is_swept",
+    ),
+    Fault(
+        "scores are not counted",
+        "curate/catalog/store.py",
+        "                with counting_images(connection, contents, checkpoint_id):\n",
+        "                with counting_images(connection, [], checkpoint_id):\n",
+        INBOX,
+    ),
+    Fault(
+        "reviews are not counted",
+        "curate/catalog/reviews.py",
+        "        with counting_images(connection, hashes):\n",
+        "        with counting_images(connection, []):\n",
+        INBOX,
+    ),
+    Fault(
+        "rare images are looked up without those that people found",
+        "curate/catalog/candidates.py",
+        'union(_flagged(detector, rate), _judged().where(Review.verdict == "ood"))',
+        "union(_flagged(detector, rate), _flagged(detector, rate))",
+        "tests/catalog/test_query.py::"
+        "test_rare_images_are_looked_up_and_frequent_ones_met_on_a_walk[sqlite]",
+    ),
+    Fault(
+        "the roles switch one after the other",
+        "curate/score.py",
+        '            self.put_in_service(changed, "chosen by hand", on_images=on_images)\n',
+        "            for one in changed.items():\n"
+        '                self.put_in_service(dict([one]), "chosen by hand", on_images=on_images)\n',
+        INBOX,
+    ),
+]
