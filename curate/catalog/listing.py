@@ -121,11 +121,10 @@ def _shown(
 
 
 def _conditions(query: Query) -> list[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = [
-        _COMPARE[bound.operator](
-            CurrentTag.score if bound.field == "score" else CurrentTag.p_value, bound.value
-        )
-        for bound in query.comparisons
+    # By an index of p-values SQLite would walk over all that are low, for each page anew.
+    compared = {"score": CurrentTag.score, "p": CurrentTag.p_value + 0.0}
+    found = [
+        _COMPARE[bound.operator](compared[bound.field], bound.value) for bound in query.comparisons
     ]
     if query.tag is not None:
         found.append(CurrentTag.tag == query.tag)
