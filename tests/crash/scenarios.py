@@ -14,6 +14,8 @@ from unittest.mock import patch
 
 from safetensors.numpy import load_file
 
+from curate.catalog.checking import wrong_counts
+from curate.catalog.engine import make_engine
 from curate.catalog.schema import open_catalog
 from curate.model.checkpoint import WEIGHTS, is_whole
 
@@ -60,7 +62,11 @@ def unlearned(folder: Path) -> None:
 @contextmanager
 def catalog(folder: Path) -> Iterator[sqlite3.Connection]:
     """The project's catalog, which must be sound."""
-    with closing(sqlite3.connect(folder / ".curate" / "catalog.db", timeout=30)) as database:
+    file = folder / ".curate" / "catalog.db"
+    engine = make_engine(file)
+    assert wrong_counts(engine) == []
+    engine.dispose()
+    with closing(sqlite3.connect(file, timeout=30)) as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         assert database.execute("PRAGMA foreign_key_check").fetchall() == []
         yield database
