@@ -223,15 +223,15 @@ FAULTS = [
     Fault(
         "scores are not counted",
         "curate/catalog/store.py",
-        "                with counting_images(connection, contents, checkpoint_id):\n",
-        "                with counting_images(connection, [], checkpoint_id):\n",
+        "                with counting_scores(connection, contents, checkpoint_id):\n",
+        "                with counting_scores(connection, [], checkpoint_id):\n",
         INBOX,
     ),
     Fault(
         "reviews are not counted",
         "curate/catalog/reviews.py",
-        "        with counting_images(connection, hashes):\n",
-        "        with counting_images(connection, []):\n",
+        "        with counting_reviews(connection, hashes):\n",
+        "        with counting_reviews(connection, []):\n",
         INBOX,
     ),
     Fault(

@@ -27,7 +27,7 @@ from curate.catalog.tables import (
     Scoring,
     Snapshot,
 )
-from curate.catalog.tally import counting_images
+from curate.catalog.tally import counting_scores
 from curate.errors import NoCheckpoint, UsageError
 
 
@@ -134,7 +134,7 @@ class Models:
         with write(self._engine) as connection:
             made_by = select(Checkpoint.checkpoint_id)
             for piece in chunks(contents):
-                with counting_images(connection, piece):
+                with counting_scores(connection, piece):
                     connection.execute(
                         delete(Score).where(
                             Score.checkpoint_id.in_(made_by), Score.sha256.in_(piece)

@@ -14,7 +14,7 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from curate.catalog.engine import chunks, insert, read, write
 from curate.catalog.tables import Review
-from curate.catalog.tally import counting_images
+from curate.catalog.tally import counting_reviews
 
 T = TypeVar("T")
 Verdict = tuple[str, str, str | None]
@@ -119,7 +119,7 @@ def _append(connection: Connection, rows: list[dict[str, Any]]) -> None:
         newest = select(Review.sha256, func.max(Review.seq)).where(Review.sha256.in_(hashes))
         counted = connection.execute(newest.group_by(Review.sha256))
         last = {row.sha256: int(row[1]) for row in counted}
-        with counting_images(connection, hashes):
+        with counting_reviews(connection, hashes):
             connection.execute(
                 insert(connection, Review),
                 [row | {"seq": last.get(row["sha256"], 0) + 1} for row in piece],

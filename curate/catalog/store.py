@@ -44,7 +44,7 @@ from curate.catalog.tables import (
     Source,
     Unreadable,
 )
-from curate.catalog.tally import counting_images
+from curate.catalog.tally import counting_scores
 from curate.catalog.verdicts import standing
 
 __all__ = [
@@ -195,7 +195,7 @@ class Catalog:
             statement = insert(connection, Score).on_conflict_do_nothing()
             for piece in chunks(rows):
                 contents = [row.sha256 for row in piece]
-                with counting_images(connection, contents, checkpoint_id):
+                with counting_scores(connection, contents, checkpoint_id):
                     connection.execute(statement, [asdict(row) | common for row in piece])
                 connection.execute(
                     delete(Pending).where(

@@ -1,7 +1,7 @@
 """Running counts, so that a look at the whole catalog walks over nothing.
 
-Who adds or takes away rows that are counted does it inside `counting_files` or `counting_images`,
-which bring the counts along in the same commit.
+Who adds or takes away rows that are counted does it inside `counting_files`, `counting_scores`
+or `counting_reviews`, which bring the counts along in the same commit.
 """
 
 from __future__ import annotations
@@ -60,20 +60,24 @@ def counting_files(
 
 
 @contextmanager
-def counting_images(
+def counting_scores(
     connection: Connection, contents: Collection[str], checkpoint_id: str | None = None
 ) -> Iterator[None]:
-    """Count along while scores of, or words on, these contents change.
-
-    Scores are those of `checkpoint_id`, or of every checkpoint.
-    """
+    """Count along while scores of these contents change: those of one checkpoint, or of all."""
     among = select(Checkpoint.checkpoint_id)  # without it SQLite would walk over all scores
     if checkpoint_id is not None:
         among = among.where(Checkpoint.checkpoint_id == checkpoint_id)
     scores = _by_p_value(contents).where(Score.checkpoint_id.in_(among))
+    with _counting(connection, Tally, lambda: _grouped(connection, scores)):
+        yield
+
+
+@contextmanager
+def counting_reviews(connection: Connection, contents: Collection[str]) -> Iterator[None]:
+    """Count along while people say something of these contents."""
     words = _by_verdict(contents)
     with (
-        _counting(connection, Tally, lambda: _grouped(connection, scores)),
+        counting_scores(connection, contents),
         _counting(connection, Total, lambda: _grouped(connection, words)),
     ):
         yield
