@@ -33,6 +33,7 @@ from curate.status import status
 from curate.workspace import Workspace, open_workspace
 
 BATCH = 10_000
+RECENT = 100_000
 WAITING = 1_000
 CALIBRATED = 199
 POLICY = "benchmark"
@@ -79,11 +80,11 @@ def begin(catalog: Catalog) -> str:
     return catalog.source("file:///in/box", START)
 
 
-def grow(workspace: Workspace, source: str, before: int, size: int) -> None:
+def grow(workspace: Workspace, source: str, before: int, size: int, batch: int) -> None:
     """Catalogue the images `before` to `size`; all but the last 1,000 are scored twice."""
     catalog = workspace.catalog
-    for start in range(before, size, BATCH):
-        numbers = range(start, min(start + BATCH, size))
+    for start in range(before, size, batch):
+        numbers = range(start, min(start + batch, size))
         now = START + timedelta(seconds=start)
         workspace.previews.add((name_of(number), b"preview") for number in numbers)
         catalog.add_images(source, list(map(image, numbers)), now)
@@ -92,8 +93,8 @@ def grow(workspace: Workspace, source: str, before: int, size: int) -> None:
         for n in range(before, size, 200)
     ]
     catalog.add_unreadable(source, refused, START)
-    for start in range(max(before - WAITING, 0), size - WAITING, BATCH):
-        rows = list(map(score, range(start, min(start + BATCH, size - WAITING))))
+    for start in range(max(before - WAITING, 0), size - WAITING, batch):
+        rows = list(map(score, range(start, min(start + batch, size - WAITING))))
         for made in (CHECKPOINT, DETECTOR):
             catalog.add_scores(made, rows, START)
     judged = [(name_of(n), "id", None) for n in range(before, size - WAITING, 100)]
@@ -138,8 +139,8 @@ QUESTIONS: dict[str, Question] = {
     "list reviewed:yes, first page": lambda w, n: first(w, "reviewed:yes"),
     "list p<=0.01, first page": lambda w, n: first(w, "p<=0.01"),
     "list path: of one": lambda w, n: first(w, f"path:upload-{n // 2}.jpg"),
-    "list since: the last 1,000": lambda w, n: first(
-        w, f"since:{(START + timedelta(seconds=n - BATCH)).isoformat()}"
+    "list since:, first page": lambda w, n: first(
+        w, f"since:{(START + timedelta(seconds=n - RECENT)).isoformat()}"
     ),
     "export p<=0.01 (1 %)": lambda w, n: export(
         w, parse("p<=0.01"), w.folder / "out.csv", "csv", on_rows=lambda _: None
@@ -202,6 +203,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--batch", type=int, default=BATCH, help="images to a commit")
     options = parser.parse_args()
     place, before, rows = str(options.work / "catalog.db"), 0, dict[str, list[float]]()
     for size in options.sizes:
@@ -212,7 +214,7 @@ def main() -> None:
                 if not counted
                 else workspace.catalog.sources()[0].source_id
             )
-            grow(workspace, source, max(before, counted), size)
+            grow(workspace, source, max(before, counted), size, options.batch)
             rate = (size - max(before, counted)) / (time.perf_counter() - began)
         before = size
         say(json.dumps({"images": size, "catalogued and scored twice, per s": round(rate)}))
