@@ -268,16 +268,17 @@ CREATE TABLE alarm_rate (
 );
 
 -- Running counts, changed in the commit that changes what they count: of rows, and of images by the
--- word that stands on them.
+-- word that stands on them. A wrong one must stop no work, so it may fall below zero.
 CREATE TABLE total (
     what TEXT NOT NULL,
     number BIGINT NOT NULL,
     PRIMARY KEY (what),
     CHECK (what IN ('image', 'sighting', 'unreadable', 'id', 'ood')),
-    CHECK (number BETWEEN 0 AND 1000000000000)
+    CHECK (number BETWEEN -1000000000000 AND 1000000000000)
 );
 
--- How many images have a p-value. P-values are few: one more than there are calibration images.
+-- How many images have a p-value. P-values are few: for each set of calibration images, one more
+-- than it has.
 CREATE TABLE tally (
     checkpoint_id TEXT NOT NULL,
     verdict TEXT NOT NULL,
@@ -287,7 +288,7 @@ CREATE TABLE tally (
     FOREIGN KEY (checkpoint_id) REFERENCES checkpoint (checkpoint_id),
     CHECK (verdict IN ('id', 'ood', 'none')),
     CHECK (p_value BETWEEN 1e-12 AND 1),
-    CHECK (number BETWEEN 0 AND 1000000000000)
+    CHECK (number BETWEEN -1000000000000 AND 1000000000000)
 );
 
 -- The tag of every image, as of now. A person's word stands over the model's.

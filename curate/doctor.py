@@ -54,13 +54,13 @@ def examine(
 ) -> Iterator[Finding]:
     """Check one thing after the other; `deep` also reads every preview and every index."""
     yield _catalog(workspace, deep)
+    yield _counts(workspace, mend)
     yield _previews_file(workspace, deep)
     yield from _previews(workspace, decoder, mend)
     if deep:
         yield from _damaged(workspace, decoder, mend)
     yield from _checkpoints(workspace)
     yield from _queues(workspace, mend)
-    yield _counts(workspace, mend)
     yield from _inboxes(workspace)
     yield from _watches()
     yield _space(workspace)
@@ -147,20 +147,21 @@ def _originals(workspace: Workspace, sha256: str) -> Iterator[tuple[Path, Path |
 
 def _damaged(workspace: Workspace, decoder: Decoder, mend: bool) -> Iterator[Finding]:
     """Previews that are not what was kept, or no pictures."""
-    bad = [
-        name
+    bad = {
+        name: is_picture(preview)
         for names in chunks(workspace.previews.hashes(), CHUNK)
         for name, preview, kept in workspace.previews.checked(names)
         if not (kept and is_picture(preview))
-    ]
+    }
 
     def keep(sha256: str, preview: bytes) -> None:
-        # First, so that a kill leaves no score of the damaged one. And again below, for a watch
-        # may have scored it meanwhile.
-        workspace.catalog.models.score_again([sha256])
+        if bad[sha256]:
+            # Its scores may be of what lies there. They go first, so that a kill leaves none, and
+            # again below, for what a watch may have scored meanwhile.
+            workspace.catalog.models.score_again([sha256])
         workspace.previews.replace([(sha256, preview)])
 
-    made = _made_again(workspace, decoder, bad, keep) if mend else []
+    made = _made_again(workspace, decoder, list(bad), keep) if mend else []
     if made:
         workspace.catalog.models.score_again(made)
         found = f"{len(made)} damaged, made again from their originals"

@@ -104,6 +104,13 @@ class HeldByAnother(CurateError):
         self.what, self.pid, self.host = what, pid, host
 
 
+class Superseded(CurateError):
+    """A detector was made from a classifier that no longer serves."""
+
+    def __init__(self) -> None:
+        super().__init__("another classifier came into service meanwhile")
+
+
 class StorageError(CurateError):
     """The place `path` cannot be written or read."""
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from curate.config import FinetuneConfig, GuardedRecipe
-from curate.errors import CurateError, NoCheckpoint
+from curate.errors import CurateError, NoCheckpoint, Superseded
 from curate.images.transforms import load_pixels
 from curate.labeled import keep_checkpoint, load_split
 from curate.model import checkpoint as checkpoints
@@ -107,15 +107,19 @@ def _finetune(
     came = attempt(gathered.materials, config, progress, tell)
     objection = came.objection
     if not objection and workspace.catalog.models.active("classifier") != parent:
-        objection = "another classifier came into service meanwhile"
+        objection = str(Superseded())
     if objection or came.tuned is None:
         outcome: Outcome = "skipped" if came.skipped else "rejected"
         return FinetuneResult(outcome, objection or "", came.figures, images)
     made = _keep(workspace, came.tuned, gathered, config, came.figures)
     reason = f"fine-tuned on {images} inbox images with the {recipe_name(config)} recipe"
-    Scorer(workspace, gathered.materials.device).put_in_service(
-        {"detector": made.id}, reason, (LEASE, lease.fence), scored
-    )
+    try:
+        Scorer(workspace, gathered.materials.device).put_in_service(
+            {"detector": made.id}, reason, (LEASE, lease.fence), scored
+        )
+    except Superseded as error:
+        workspace.catalog.models.drop_candidates()
+        return FinetuneResult("rejected", str(error), came.figures, images)
     return FinetuneResult("promoted", reason, came.figures, images, made.id)
 
 

@@ -83,10 +83,8 @@ class Scorer:
         models = self._workspace.catalog.models
         row = models.get(prefix)
         parent = row.parent_id or row.checkpoint_id
-        chosen = {"classifier": parent, "detector": row.checkpoint_id}
-        changed = {role: name for role, name in chosen.items() if models.active(role) != name}
-        if changed:
-            self.put_in_service(changed, "chosen by hand", on_images=on_images)
+        serving = {"classifier": parent, "detector": row.checkpoint_id}
+        self.put_in_service(serving, "chosen by hand", on_images=on_images)
         return row
 
     def _rows(self, checkpoint_id: str, hashes: Sequence[str]) -> list[NewScore]:

@@ -18,5 +18,5 @@ ruff check
 ruff format --check
 mypy
 lint-imports
-# Most tests start programs and wait for them: two at a time take half the time.
+# Most tests start programs and wait for them: with several at a time they take half the time.
 pytest --numprocesses auto --maxprocesses 4 --dist worksteal "$@"

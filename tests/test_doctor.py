@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -190,21 +191,29 @@ def test_a_damaged_preview_is_found_when_asked_deeply_and_made_again(
         assert amiss(project, decoder, deep=True) == []
 
 
-def test_a_kill_while_a_preview_is_made_again_leaves_no_score_of_the_damaged_one(
-    project: Path, decoder: Decoder, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("damaged", "queued"), [(torn, False), (another, True)])
+def test_a_kill_while_a_preview_is_made_again_leaves_no_score_of_another_picture(
+    project: Path,
+    decoder: Decoder,
+    monkeypatch: pytest.MonkeyPatch,
+    damaged: Callable[[bytes], bytes],
+    queued: bool,
 ) -> None:
+    """Scores of one that does not open were made before, and queued it would stop a watch."""
+
     def killed(self: Previews, items: object) -> None:
         raise KeyboardInterrupt
 
     with open_workspace(str(project / ".curate"), create=False) as workspace:
         name = next(iter(workspace.catalog.contents()))
+        preview = workspace.previews.get_many([name])[name]
         spoil = "UPDATE previews SET bytes = ? WHERE sha256 = ?"
-        change(workspace.previews.path, spoil, b"spoiled", name)
+        change(workspace.previews.path, spoil, damaged(preview), name)
         monkeypatch.setattr(Previews, "replace", killed)
         with pytest.raises(KeyboardInterrupt):
             list(examine(workspace, decoder, deep=True, mend=True))
         (active,) = {workspace.catalog.models.active(role) for role in ROLES}
-        assert workspace.catalog.pending(str(active), 10) == [name]
+        assert workspace.catalog.pending(str(active), 10) == ([name] if queued else [])
 
 
 @pytest.mark.parametrize("file", ["model.safetensors", "checkpoint.json"])
@@ -234,12 +243,12 @@ def test_forgotten_images_are_queued_again(project: Path, decoder: Decoder) -> N
     file = project / ".curate" / "catalog.db"
     change(file, "DELETE FROM score WHERE sha256 IN (SELECT sha256 FROM score LIMIT 5)")
     (name,) = (path.name[:12] for path in (project / ".curate" / "checkpoints").iterdir())
-    broken, counts = amiss(project, decoder)
+    counts, broken = amiss(project, decoder)
     assert (broken, counts[:2]) == (
         ("queue", "broken", f"5 not queued for {name}"),
         ("counts", "broken"),
     )
-    mended, counts = amiss(project, decoder, mend=True)
+    counts, mended = amiss(project, decoder, mend=True)
     assert (mended, counts[:2]) == (
         ("queue", "mended", f"5 images wait for {name} again"),
         ("counts", "mended"),
@@ -254,6 +263,11 @@ def test_a_count_that_is_wrong_is_found_and_counted_anew(project: Path, decoder:
     file = project / ".curate" / "catalog.db"
     change(file, "UPDATE total SET number = number + 2 WHERE what = 'image'")
     change(file, "DELETE FROM tally WHERE rowid = (SELECT min(rowid) FROM tally)")
+    with open_workspace(str(project / ".curate"), create=False) as workspace:
+        name = next(iter(workspace.catalog.contents()))
+        workspace.catalog.reviews.add([(name, "ood", None)], "ann", datetime.now(UTC))
+        workspace.catalog.models.score_again([name])
+    run(project, "ingest", "inbox")
     (name, state, said), *others = amiss(project, decoder)
     assert (name, state, others) == ("counts", "broken", [])
     assert said.startswith("wrong ones: ")
@@ -285,7 +299,8 @@ def test_a_damaged_page_is_found(project: Path, decoder: Decoder) -> None:
     first = int.from_bytes(content[(page - 1) * size + 5 : (page - 1) * size + 7])
     content[(page - 1) * size + first + 20] ^= 1
     file.write_bytes(content)
-    assert [state for _, state, _ in amiss(project, decoder, deep=True)] == ["broken"]
+    seen = [finding[:2] for finding in amiss(project, decoder, deep=True)]
+    assert seen == [("catalog", "broken"), ("counts", "broken")]
 
 
 def test_an_inbox_that_is_gone_or_polled_is_said(

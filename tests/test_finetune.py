@@ -163,6 +163,25 @@ def test_a_classifier_trained_meanwhile_is_not_given_an_old_detector(workspace: 
     assert detector(workspace) == first
 
 
+def test_one_trained_while_the_detector_scores_is_not_given_an_old_one_either(
+    workspace: Workspace,
+) -> None:
+    fill(workspace, 5, 5)
+    config = FinetuneConfig(recipe=PaperRecipe(epochs=1, margin=0.9))
+    first, models = detector(workspace), workspace.catalog.models
+    other = finetune(workspace, config).checkpoint_id
+    assert other is not None
+    models.activate({"detector": str(first)}, "back", datetime.now(UTC))
+
+    def switch(done: int, total: int) -> None:
+        models.activate({"classifier": other}, "in the middle", datetime.now(UTC))
+
+    result = finetune(workspace, replace(config, seed=1), on_images=switch)
+    assert (result.outcome, result.checkpoint_id) == ("rejected", None)
+    assert "another classifier" in result.reason
+    assert detector(workspace) == first
+
+
 def test_a_second_fine_tune_is_refused(workspace: Workspace) -> None:
     now = datetime.now(UTC)
     workspace.catalog.leases.acquire(LEASE, "the fine-tune", 1, "elsewhere", now, 600)

@@ -22,6 +22,8 @@ Key = tuple[datetime, str]
 
 WALKED = 4
 """So many images are walked over in the time that it takes to look one up, or more."""
+NARROWED = 100
+"""One in so many is taken to be meant by the other terms as well; no index tells."""
 MOST = 1_000_000
 """Keys that are held in memory."""
 
@@ -32,12 +34,15 @@ def candidates(connection: Connection, query: Query, limit: int | None) -> list[
     A walk ends at the `limit`-th image that is meant: sooner, the more there are. One with
     `since` begins late, and is left to it.
     """
+    if query.since is not None:
+        return None
     found = min(_named(connection, query), key=lambda named: named[0], default=None)
-    if found is None or query.since is not None:
+    if found is None:
         return None
     number, named = found
     images = _total(connection, "image")
-    walk = images if limit is None else min(images, limit * images // max(number, 1))
+    meant = max(number if _terms(query) == 1 else number // NARROWED, 1)
+    walk = images if limit is None else min(images, limit * images // meant)
     if number * WALKED > walk or number > MOST:
         return None
     chosen = named.subquery()
@@ -63,6 +68,11 @@ def _named(connection: Connection, query: Query) -> Iterator[tuple[int, Select[s
         either = union(_flagged(detector, rate), _judged().where(Review.verdict == "ood"))
         number = scored(connection, detector, rate) + _total(connection, "ood")
         yield number, select(either.subquery().c.sha256)
+
+
+def _terms(query: Query) -> int:
+    named = (query.tag, query.label, query.source, query.path, query.format, query.reviewed)
+    return len(query.comparisons) + sum(term is not None for term in named)
 
 
 def _flagged(detector: str, p_value: float) -> Select[str]:

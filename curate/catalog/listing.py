@@ -14,6 +14,7 @@ from sqlalchemy import (
     Connection,
     Row,
     Select,
+    false,
     func,
     literal,
     or_,
@@ -23,7 +24,6 @@ from sqlalchemy import (
 
 from curate.catalog.candidates import Key
 from curate.catalog.columns import UtcTime
-from curate.catalog.engine import chunks
 from curate.catalog.query import Query, is_text
 from curate.catalog.rows import ImageRow, UnreadableRow
 from curate.catalog.tables import (
@@ -74,17 +74,12 @@ def page(
 
 
 def among(
-    connection: Connection, query: Query, keys: Sequence[Key], limit: int, all_paths: bool
+    connection: Connection, query: Query, keys: Sequence[Key], all_paths: bool
 ) -> list[ImageRow]:
-    """The first `limit` images of those with these `keys` that the query means, as of a page."""
-    images: list[Row[*tuple[Any, ...]]] = []
-    for piece in chunks(keys):
-        rows = _chosen(query).where(Image.sha256.in_([sha256 for _, sha256 in piece]))
-        # Ordered by the database, SQLite would walk over all images for it.
-        images += sorted(connection.execute(rows), key=_key_of)
-        if len(images) >= limit:
-            break
-    return _shown(connection, query, images[:limit], all_paths)
+    """Those images with these `keys` that the query means, as of a page."""
+    rows = _chosen(query).where(Image.sha256.in_([sha256 for _, sha256 in keys]))
+    images = connection.execute(rows.order_by(Image.first_seen, Image.sha256)).all()
+    return _shown(connection, query, images, all_paths)
 
 
 def statement(query: Query, after: Key | None, limit: int) -> Select[*tuple[Any, ...]]:
@@ -121,10 +116,12 @@ def _shown(
 
 
 def _conditions(query: Query) -> list[ColumnElement[bool]]:
-    # By an index of p-values SQLite would walk over all that are low, for each page anew.
-    compared = {"score": CurrentTag.score, "p": CurrentTag.p_value + 0.0}
-    found = [
-        _COMPARE[bound.operator](compared[bound.field], bound.value) for bound in query.comparisons
+    compared = {"score": CurrentTag.score, "p": CurrentTag.p_value}
+    # What refuses NULL makes an inner join of the view's LEFT JOIN, and SQLite would then begin
+    # with all scores, for each page anew.
+    found: list[ColumnElement[bool]] = [
+        func.coalesce(_COMPARE[bound.operator](compared[bound.field], bound.value), false())
+        for bound in query.comparisons
     ]
     if query.tag is not None:
         found.append(CurrentTag.tag == query.tag)
@@ -202,10 +199,6 @@ def unreadable_page(
         .limit(limit)
     )
     return [(row[0], UnreadableRow(*row[1:])) for row in connection.execute(rows)]
-
-
-def _key_of(row: Row[*tuple[Any, ...]]) -> Key:
-    return row.first_seen, str(row.sha256)
 
 
 def _hash_of(row: Row[*tuple[Any, ...]]) -> str:

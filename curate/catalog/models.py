@@ -28,7 +28,7 @@ from curate.catalog.tables import (
     Snapshot,
 )
 from curate.catalog.tally import counting_scores
-from curate.errors import NoCheckpoint, UsageError
+from curate.errors import NoCheckpoint, Superseded, UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,11 +155,12 @@ class Models:
         now: datetime,
         fence: tuple[str, int] | None = None,
     ) -> bool:
-        """Switch each role to its checkpoint, unless one has yet to score an image: then False.
+        """Bring each checkpoint into its role, unless one has yet to score an image: then False.
 
         The queues of checkpoints that serve no more are dropped in the same commit. `fence` is
         the name and number of the lease that this is done under; raises HeldByAnother when the
-        lease has passed on.
+        lease has passed on, and Superseded for a fine-tuned detector beside another classifier
+        than the one that it was made from.
         """
         with write(self._engine) as connection:
             if fence is not None:
@@ -171,7 +172,10 @@ class Models:
             if connection.scalar(waits.limit(1)) is not None:
                 return False
             for role, checkpoint_id in serving.items():
-                _put_in_service(connection, role, checkpoint_id, reason, now)
+                if in_service(connection, role) != checkpoint_id:
+                    _put_in_service(connection, role, checkpoint_id, reason, now)
+            if "detector" in serving:
+                _check_parent(connection, serving["detector"])
             _retire(connection)
         return True
 
@@ -255,6 +259,12 @@ def _put_in_service(
             reason=reason,
         )
     )
+
+
+def _check_parent(connection: Connection, detector: str) -> None:
+    parent = select(Checkpoint.parent_id).where(Checkpoint.checkpoint_id == detector)
+    if connection.scalar(parent) not in (None, in_service(connection, "classifier")):
+        raise Superseded
 
 
 def _retire(connection: Connection) -> None:

@@ -203,39 +203,33 @@ class Catalog:
                     )
                 )
 
-    def list_images(
-        self, query: Query, after: Key | None = None, limit: int = PAGE, all_paths: bool = False
-    ) -> list[ImageRow]:
-        """The next `limit` images that `query` means, by (first_seen, sha256), after `after`.
-
-        Each has one row, with its first sighting; with `all_paths` one for each sighting.
-        """
-        with read(self._engine) as connection:
-            few = candidates(connection, query, limit)
-            if few is None:
-                return listing.page(connection, query, after, limit, all_paths)
-            left = few if after is None else few[bisect_right(few, after) :]
-            return listing.among(connection, query, left, limit, all_paths)
-
     def iter_images(
-        self, query: Query, all_paths: bool = False, wanted: int | None = None
+        self,
+        query: Query,
+        all_paths: bool = False,
+        wanted: int | None = None,
+        after: Key | None = None,
     ) -> Iterator[ImageRow]:
-        """Every image that `query` means, a page to a transaction.
+        """Every image that `query` means, by (first_seen, sha256), a page to a transaction.
 
-        `wanted` says how many will be taken, where it is not all: that may come cheaper.
+        Each has one row, with its first sighting; with `all_paths` one for each sighting. `wanted`
+        says how many will be taken, where it is not all: that may come cheaper. Those up to the
+        key `after` are left out.
         """
         with read(self._engine) as connection:
             few = candidates(connection, query, wanted)
         if few is None:
-            yield from self._walked(query, all_paths, min(PAGE, wanted or PAGE))
+            yield from self._walked(query, after, min(PAGE, wanted or PAGE), all_paths)
             return
-        for keys in chunks(few, PAGE):
+        left = few if after is None else few[bisect_right(few, after) :]
+        for keys in chunks(left, PAGE):
             with read(self._engine) as connection:
-                rows = listing.among(connection, query, keys, PAGE, all_paths)
+                rows = listing.among(connection, query, keys, all_paths)
             yield from rows
 
-    def _walked(self, query: Query, all_paths: bool, limit: int) -> Iterator[ImageRow]:
-        after: Key | None = None
+    def _walked(
+        self, query: Query, after: Key | None, limit: int, all_paths: bool
+    ) -> Iterator[ImageRow]:
         while True:
             with read(self._engine) as connection:
                 rows = listing.page(connection, query, after, limit, all_paths)

@@ -12,15 +12,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import (
-    BindParameter,
     ColumnElement,
     Connection,
     Select,
-    bindparam,
     delete,
     func,
     select,
-    update,
+    true,
 )
 
 from curate.catalog.engine import insert
@@ -38,7 +36,7 @@ from curate.catalog.verdicts import standing
 
 Numbers = Counter[tuple[Any, ...]]
 """How many there are under each key of a table of counts."""
-Counts = type[Tally] | type[Total]
+Table = type[Tally] | type[Total]
 
 
 @contextmanager
@@ -75,7 +73,7 @@ def counting_scores(
 @contextmanager
 def counting_reviews(connection: Connection, contents: Collection[str]) -> Iterator[None]:
     """Count along while people say something of these contents."""
-    words = _by_verdict(contents)
+    words = _by_verdict(_words(contents))
     with (
         counting_scores(connection, contents),
         _counting(connection, Total, lambda: _grouped(connection, words)),
@@ -86,14 +84,12 @@ def counting_reviews(connection: Connection, contents: Collection[str]) -> Itera
 def faults(connection: Connection) -> list[str]:
     """Which counts differ from what is counted; a walk over everything."""
     found = []
-    for table, true in _counted_anew(connection).items():
-        kept = Counter(_kept(connection, table))
-        kept.subtract(true)
+    for table, counted in _counted_anew(connection).items():
+        kept = _kept(connection, table)
         found += [
-            f"{table.__tablename__} of {', '.join(map(str, key))}: {true[key] + more} for "
-            f"{true[key]}"
-            for key, more in kept.items()
-            if more
+            f"{table.__tablename__} of {', '.join(map(str, key))}: {kept[key]} for {counted[key]}"
+            for key in sorted(kept.keys() | counted.keys())
+            if kept[key] != counted[key]
         ]
     return found
 
@@ -105,40 +101,62 @@ def count_anew(connection: Connection) -> None:
         _add(connection, table, numbers)
 
 
-def _counted_anew(connection: Connection) -> dict[Counts, Numbers]:
+def _counted_anew(connection: Connection) -> dict[Table, Numbers]:
     every = {
         "image": select(func.count()).select_from(Image),
         "sighting": select(func.count()).select_from(Sighting),
         "unreadable": select(func.count()).select_from(Unreadable),
     }
-    totals = _numbers(connection, every) + _grouped(connection, _by_verdict(None))
-    return {Tally: _grouped(connection, _by_p_value(None)), Total: totals}
+    totals = _numbers(connection, every) + _grouped(connection, _by_verdict(standing()))
+    return {Tally: _tallied_anew(connection), Total: totals}
 
 
-def _kept(connection: Connection, table: Counts) -> Numbers:
+def _tallied_anew(connection: Connection) -> Numbers:
+    """All scores, counted along their index, and then those with a word set apart."""
+    plain = select(Score.checkpoint_id, Score.p_value, func.count())
+    scores = _grouped(connection, plain.group_by(Score.checkpoint_id, Score.p_value))
+    found: Numbers = Counter({(made, "none", p): number for (made, p), number in scores.items()})
+    word = standing().subquery()
+    judged = (
+        select(Score.checkpoint_id, word.c.verdict, Score.p_value, func.count())
+        .select_from(word)
+        .join(Checkpoint, true())
+        .join(
+            Score,
+            (Score.checkpoint_id == Checkpoint.checkpoint_id) & (Score.sha256 == word.c.sha256),
+        )
+        .group_by(Score.checkpoint_id, word.c.verdict, Score.p_value)
+    )
+    for (made, verdict, p), number in _grouped(connection, judged).items():
+        found[made, verdict, p] += number
+        found[made, "none", p] -= number
+    return found
+
+
+def _kept(connection: Connection, table: Table) -> Numbers:
     rows = select(*table.__table__.primary_key, table.number)
     return _grouped(connection, rows)
 
 
-def _by_p_value(contents: Collection[str] | None) -> Select[*tuple[Any, ...]]:
-    """(checkpoint, verdict, p-value, images) of scores; None stands for every content."""
+def _by_p_value(contents: Collection[str]) -> Select[*tuple[Any, ...]]:
+    """(checkpoint, verdict, p-value, images) of the scores of these contents."""
     word = _words(contents).subquery()
     verdict = func.coalesce(word.c.verdict, "none")
-    rows = select(Score.checkpoint_id, verdict, Score.p_value, func.count())
-    rows = rows.outerjoin(word, word.c.sha256 == Score.sha256)
-    if contents is not None:
-        rows = rows.where(Score.sha256.in_(contents))
-    return rows.group_by(Score.checkpoint_id, verdict, Score.p_value)
+    return (
+        select(Score.checkpoint_id, verdict, Score.p_value, func.count())
+        .outerjoin(word, word.c.sha256 == Score.sha256)
+        .where(Score.sha256.in_(contents))
+        .group_by(Score.checkpoint_id, verdict, Score.p_value)
+    )
 
 
-def _by_verdict(contents: Collection[str] | None) -> Select[*tuple[Any, ...]]:
-    word = _words(contents).subquery()
+def _by_verdict(words: Select[str, str, str | None]) -> Select[*tuple[Any, ...]]:
+    word = words.subquery()
     return select(word.c.verdict, func.count()).group_by(word.c.verdict)
 
 
-def _words(contents: Collection[str] | None) -> Select[str, str, str | None]:
-    words = standing()
-    return words if contents is None else words.where(Review.sha256.in_(contents))
+def _words(contents: Collection[str]) -> Select[str, str, str | None]:
+    return standing().where(Review.sha256.in_(contents))
 
 
 def _numbers(connection: Connection, chosen: Mapping[str, Select[int]]) -> Numbers:
@@ -151,9 +169,7 @@ def _grouped(connection: Connection, rows: Select[*tuple[Any, ...]]) -> Numbers:
 
 
 @contextmanager
-def _counting(
-    connection: Connection, table: Counts, count: Callable[[], Numbers]
-) -> Iterator[None]:
+def _counting(connection: Connection, table: Table, count: Callable[[], Numbers]) -> Iterator[None]:
     before = count()
     yield
     change = count()
@@ -161,19 +177,16 @@ def _counting(
     _add(connection, table, change)
 
 
-def _add(connection: Connection, table: Counts, change: Numbers) -> None:
-    keys = list(table.__table__.primary_key)
-    at: list[BindParameter[Any]] = [bindparam(f"at_{column.name}") for column in keys]
+def _add(connection: Connection, table: Table, change: Numbers) -> None:
+    names = [column.name for column in table.__table__.primary_key]
     rows = [
-        {name.key: part for name, part in zip(at, key, strict=True)} | {"more": more}
+        {**dict(zip(names, key, strict=True)), "number": more}
         for key, more in change.items()
         if more
     ]
     if rows:
-        # An INSERT of what is taken away would be refused before its conflict is seen.
-        first = dict(zip((column.name for column in keys), at, strict=True)) | {"number": 0}
-        connection.execute(insert(connection, table).values(first).on_conflict_do_nothing(), rows)
-        here = [column == part for column, part in zip(keys, at, strict=True)]
-        connection.execute(
-            update(table).where(*here).values(number=table.number + bindparam("more")), rows
+        statement = insert(connection, table)
+        statement = statement.on_conflict_do_update(
+            index_elements=names, set_={"number": table.number + statement.excluded.number}
         )
+        connection.execute(statement, rows)

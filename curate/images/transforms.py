@@ -23,11 +23,14 @@ MAPPED_ABOVE = 1 << 30
 JPEG_QUALITIES = (50, 96)
 """Lowest, and one above the highest, of images that are encoded anew in training."""
 
+_DAMAGED = (OSError, ValueError, SyntaxError)
+"""What Pillow raises for what is no picture."""
+
 
 def load_pixels(previews: Previews, hashes: Sequence[str], size: int) -> torch.Tensor:
     """The images `hashes` as uint8 (N, 3, size, size), squashed to squares (bicubic).
 
-    Raises StorageError when a preview is missing or the disk has no room for them.
+    Raises StorageError when a preview is missing or damaged, or the disk has no room for them.
     """
     pixels = _room(len(hashes), size)
     with ThreadPoolExecutor(THREADS) as threads:
@@ -40,7 +43,7 @@ def load_pixels(previews: Previews, hashes: Sequence[str], size: int) -> torch.T
                     f"{len(set(names)) - len(found)} previews are missing; restore the file, or "
                     "ingest and train on the originals again",
                 )
-            made = threads.map(lambda name, of=found: _square(of[name], size), names)
+            made = threads.map(lambda name, of=found: _kept(previews, name, of[name], size), names)
             for row, image in enumerate(made, start):
                 pixels[row] = image
     return torch.from_numpy(pixels)
@@ -50,9 +53,19 @@ def is_picture(preview: bytes) -> bool:
     """Whether a preview still opens; a damaged one does not."""
     try:
         _square(preview, 8)
-    except (OSError, ValueError, SyntaxError):
+    except _DAMAGED:
         return False
     return True
+
+
+def _kept(previews: Previews, name: str, preview: bytes, size: int) -> NDArray[np.uint8]:
+    try:
+        return _square(preview, size)
+    except _DAMAGED as error:
+        raise StorageError(
+            previews.path,
+            f"the preview of {name} is damaged; `curate doctor --deep --fix` makes it again",
+        ) from error
 
 
 def _room(count: int, size: int) -> NDArray[np.uint8]:

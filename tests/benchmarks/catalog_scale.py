@@ -109,7 +109,7 @@ def first(workspace: Workspace, query: str, count: int = 1_000) -> int:
 def middle(workspace: Workspace, query: str, size: int) -> int:
     """The rows of a query after the image in the middle."""
     key = (START + timedelta(seconds=size // 2 // BATCH * BATCH), "8")
-    return len(workspace.catalog.list_images(parse(query), key))
+    return len(list(islice(workspace.catalog.iter_images(parse(query), False, 1_000, key), 1_000)))
 
 
 def reservoir_of(workspace: Workspace) -> int:
@@ -137,6 +137,7 @@ QUESTIONS: dict[str, Question] = {
     "list tag:ood, middle page": lambda w, n: middle(w, "tag:ood", n),
     "list tag:pending": lambda w, n: first(w, "tag:pending"),
     "list reviewed:yes, first page": lambda w, n: first(w, "reviewed:yes"),
+    "list score>1.2, first page": lambda w, n: first(w, "score>1.2"),
     "list p<=0.01, first page": lambda w, n: first(w, "p<=0.01"),
     "list path: of one": lambda w, n: first(w, f"path:upload-{n // 2}.jpg"),
     "list since:, first page": lambda w, n: first(

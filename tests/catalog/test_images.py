@@ -225,7 +225,7 @@ def test_a_moment_without_a_zone_is_refused(catalog: Catalog) -> None:
 def test_rows_have_the_columns_of_an_export(catalog: Catalog, source_id: str, active: str) -> None:
     catalog.add_images(source_id, [image(1)], NOW)
     catalog.add_scores(active, [score(1, 0.04)], NOW)
-    (row,) = catalog.list_images(parse(""))
+    (row,) = catalog.iter_images(parse(""))
     assert (row.path, row.source, row.sha256) == ("1.jpg", ROOT, name_of(1))
     assert (row.tag, row.score, row.p_value, row.label) == ("ood", 0.25, 0.04, "shirt")
     assert (row.confidence, row.checkpoint, row.format) == (0.875, active, "JPEG")

@@ -13,7 +13,7 @@ from curate.catalog.models import LabeledRow
 from curate.catalog.query import Query
 from curate.catalog.store import Catalog
 from curate.catalog.tables import Activation
-from curate.errors import HeldByAnother, NoCheckpoint, UsageError
+from curate.errors import HeldByAnother, NoCheckpoint, Superseded, UsageError
 
 from .cases import NOW, AddCheckpoint, Place, after, image, name_of, score, stored
 
@@ -139,6 +139,24 @@ def test_both_roles_switch_at_once_or_neither(
     catalog.add_scores(tuned, [score(1)], NOW)
     assert catalog.models.activate(serving, "chosen", NOW)
     assert {role: catalog.models.active(role) for role in serving} == serving
+
+
+def test_a_detector_comes_beside_the_classifier_that_it_was_made_from(
+    catalog: Catalog, active: str, checkpoint: AddCheckpoint
+) -> None:
+    tuned, other = checkpoint("tuned", parent=active), checkpoint("other")
+    assert catalog.models.activate(dict.fromkeys(("classifier", "detector"), other), "new", NOW)
+    with pytest.raises(Superseded, match="another classifier"):
+        catalog.models.activate({"detector": tuned}, "late", NOW)
+    assert catalog.models.active("detector") == other
+    assert catalog.models.activate({"classifier": active, "detector": tuned}, "chosen", NOW)
+
+
+def test_what_serves_already_is_not_put_in_service_again(
+    catalog: Catalog, active: str, place: Place
+) -> None:
+    assert catalog.models.activate({"classifier": active, "detector": active}, "again", NOW)
+    assert stored(place, select(Activation.seq)) == [(1,), (1,)]
 
 
 def test_the_classifier_keeps_its_queue_when_only_the_detector_changes(

@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import islice
 
 import pytest
 
@@ -139,10 +140,15 @@ def test_what_a_query_finds(stocked: Catalog, monkeypatch: pytest.MonkeyPatch, b
     assert pages == FOUND
 
 
+def page(catalog: Catalog, query: Query, limit: int, last: Key | None = None) -> list[ImageRow]:
+    """The first images that a query finds after `last`."""
+    return list(islice(catalog.iter_images(query, wanted=limit, after=last), limit))
+
+
 def paged(catalog: Catalog, query: Query) -> Iterator[ImageRow]:
     """What a query finds, an image to a page."""
     last: Key | None = None
-    while rows := catalog.list_images(query, last, limit=1):
+    while rows := page(catalog, query, 1, last):
         yield from rows
         last = (rows[-1].first_seen, rows[-1].sha256)
 
@@ -163,6 +169,7 @@ def test_rare_images_are_looked_up_and_frequent_ones_met_on_a_walk(
         for text in ("", "p<=0.5", "tag:id", "score>0.1", "label:shirt", "tag:ood since:1d"):
             assert candidates(connection, parse(text), None) is None, text
         assert candidates(connection, parse("tag:ood"), 1) is not None
+        assert candidates(connection, parse("tag:pending reviewed:no"), 1) is not None
         assert candidates(connection, parse("tag:pending"), 1) is None
 
 
@@ -187,7 +194,7 @@ def test_paths_are_found_by_bytes_that_are_no_text(catalog: Catalog, source_id: 
 
 def test_unreadable_files_are_no_images(stocked: Catalog) -> None:
     with pytest.raises(UsageError, match="files that are no images"):
-        stocked.list_images(parse("unreadable:"))
+        page(stocked, parse("unreadable:"), 1)
 
 
 @pytest.mark.parametrize("all_paths", [False, True])
@@ -210,7 +217,7 @@ def test_pages_are_complete_when_many_images_came_at_once(
 
 
 def test_a_page_begins_after_the_last_one(stocked: Catalog) -> None:
-    first = stocked.list_images(Query(), limit=2)
-    second = stocked.list_images(Query(), (first[1].first_seen, first[1].sha256), limit=9)
+    first = page(stocked, Query(), 2)
+    second = page(stocked, Query(), 9, (first[1].first_seen, first[1].sha256))
     hashes = [row.sha256 for row in [*first, *second]]
     assert hashes == [name_of(number) for number in range(5)]

@@ -11,6 +11,7 @@ import socket
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from functools import partial
+from itertools import islice
 
 import pytest
 from sqlalchemy import select
@@ -57,14 +58,14 @@ def reviewing(count: int, catalog: Catalog) -> None:
         if step % 3 == 2:
             assert catalog.reviews.undo("anna", after(seconds=step)) > 0
         else:
-            flagged = catalog.list_images(parse("tag:ood"), limit=3)
+            flagged = list(islice(catalog.iter_images(parse("tag:ood"), wanted=3), 3))
             said: list[Verdict] = [(row.sha256, "ood", None) for row in flagged]
             said = said or [known(catalog)]
             catalog.reviews.add(said, "anna", after(seconds=step))
 
 
 def known(catalog: Catalog) -> Verdict:
-    while not (rows := catalog.list_images(Query(), limit=1)):
+    while not (rows := list(islice(catalog.iter_images(Query(), wanted=1), 1))):
         pass
     return rows[0].sha256, "id", "shirt"
 
@@ -73,7 +74,7 @@ def exporting(count: int, catalog: Catalog) -> None:
     """What was there once is there in each later page and count, once."""
     seen: set[str] = set()
     for _ in range(count):
-        page = [row.sha256 for row in catalog.list_images(Query(), limit=50)]
+        page = [row.sha256 for row in islice(catalog.iter_images(Query(), wanted=50), 50)]
         counts = catalog.counts()
         assert len(set(page)) == len(page)
         assert seen <= set(page)
