@@ -237,8 +237,8 @@ FAULTS = [
     Fault(
         "rare images are looked up without those that people found",
         "curate/catalog/candidates.py",
-        'union(_flagged(detector, rate), _judged().where(Review.verdict == "ood"))',
-        "union(_flagged(detector, rate), _flagged(detector, rate))",
+        'union(flagged, _judged(["ood"]))',
+        "union(flagged, flagged)",
         "tests/catalog/test_query.py::"
         "test_rare_images_are_looked_up_and_frequent_ones_met_on_a_walk[sqlite]",
     ),

@@ -18,32 +18,42 @@ def counts(connection: Connection) -> Counts:
     Tags are the model's by p-value, where no word of a person stands.
     """
     rows = connection.execute(select(Total.what, Total.number))
-    total = {row.what: row.number for row in rows}
-    scored, flagged = _by_verdict(
+    number = {row.what: row.number for row in rows}
+    tagged, flagged = _by_verdict(
         connection, in_service(connection, "detector"), rate_in_force(connection)
     )
-    as_id = scored.get("none", 0) - flagged.get("none", 0) + total.get("id", 0)
-    as_ood = flagged.get("none", 0) + total.get("ood", 0)
-    images = total.get("image", 0)
+    as_id = tagged.get("none", 0) - flagged.get("none", 0) + number.get("id", 0)
+    as_ood = flagged.get("none", 0) + number.get("ood", 0)
+    images = number.get("image", 0)
     return Counts(
         images=images,
         id=as_id,
         ood=as_ood,
         pending=images - as_id - as_ood,
-        reviewed=total.get("id", 0) + total.get("ood", 0),
-        reviewed_ood=total.get("ood", 0),
+        reviewed=number.get("id", 0) + number.get("ood", 0),
+        reviewed_ood=number.get("ood", 0),
         false_alarms=flagged.get("id", 0),
-        sightings=total.get("sighting", 0),
-        unreadable=total.get("unreadable", 0),
+        sightings=number.get("sighting", 0),
+        unreadable=number.get("unreadable", 0),
         sources=connection.scalar(select(func.count()).select_from(Source)) or 0,
     )
 
 
-def scored(connection: Connection, detector: str, at_most: float = 1.0) -> int:
-    """How many images have a p-value of at most so much."""
+def total(connection: Connection, what: str) -> int:
+    """How many rows of a kind there are, or images on which a verdict stands."""
+    number = connection.scalar(select(Total.number).where(Total.what == what))
+    return number or 0
+
+
+def scored(
+    connection: Connection, detector: str, at_most: float = 1.0, verdict: str | None = None
+) -> int:
+    """How many images, or those of a verdict, have a p-value of at most so much."""
     number = select(func.sum(Tally.number)).where(
         Tally.checkpoint_id == detector, Tally.p_value <= at_most
     )
+    if verdict is not None:
+        number = number.where(Tally.verdict == verdict)
     return int(connection.scalar(number) or 0)
 
 

@@ -112,6 +112,13 @@ FOUND = {
     "format:png": [4],
     "reviewed:yes": [2],
     "reviewed:no": [0, 1, 3, 4],
+    "tag:id reviewed:yes": [2],
+    "tag:id reviewed:no": [4],
+    "tag:ood reviewed:yes": [],
+    "tag:ood reviewed:no": [0, 1],
+    "tag:pending reviewed:yes": [],
+    "tag:pending reviewed:no": [3],
+    "p<=0.5 reviewed:yes": [2],
     "since:2026-03-01T14:00": [2, 3, 4],
     "path:beach": [2],
     "path:Beach/": [1],
@@ -161,7 +168,7 @@ def test_rare_images_are_looked_up_and_frequent_ones_met_on_a_walk(
     catalog.reviews.add([(name_of(50), "ood", None), (name_of(0), "id", None)], "ann", NOW)
     few = {"p<=0.01": [0, 1, 2], "tag:ood": [0, 1, 2, 50], "reviewed:yes": [0, 50]}
     few["tag:pending"] = list(range(90, 100))
-    few["tag:ood p<0.9 reviewed:yes"] = few["reviewed:yes"]
+    few["tag:ood p<0.9 reviewed:yes"] = [50]
     with read(catalog.engine) as connection:
         for text, numbers in few.items():
             found = candidates(connection, parse(text), None)
