@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, delete, select
 
 from curate.catalog.engine import insert
-from curate.catalog.rows import NewImage, NewUnreadable
+from curate.catalog.rows import NewImage, NewUnreadable, values
 from curate.catalog.tables import Image, Pending, Scoring, Sighting, Source, Unreadable
 from curate.catalog.tally import counting_files
 
@@ -42,7 +41,7 @@ def add_unreadable(
     connection: Connection, source_id: str, files: Sequence[NewUnreadable], now: datetime
 ) -> None:
     """Record a batch of files that are no readable image."""
-    rows = {file.path: _seen(source_id, now) | asdict(file) for file in files}
+    rows = {file.path: _seen(source_id, now) | values(file) for file in files}
     if rows:
         statement = insert(connection, Unreadable)
         names = ("reason", "policy", *_STAT, "last_seen")

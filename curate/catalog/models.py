@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, delete, func, literal, select
 
 from curate.catalog.engine import chunks, insert, read, write
 from curate.catalog.leases import check_fence
-from curate.catalog.rows import columns, made
+from curate.catalog.rows import columns, made, values
 from curate.catalog.tables import (
     Activation,
     Checkpoint,
@@ -78,7 +78,7 @@ class Models:
 
         The same images, classes, splits and paths are one snapshot however often they are added.
         """
-        rows = sorted((asdict(image) for image in images), key=lambda row: row["sha256"])
+        rows = sorted((values(image) for image in images), key=lambda row: row["sha256"])
         text = json.dumps([list(row.values()) for row in rows], separators=(",", ":"))
         snapshot_id = hashlib.sha256(text.encode()).hexdigest()
         with write(self._engine) as connection:
@@ -110,9 +110,9 @@ class Models:
 
     def add_checkpoint(self, row: CheckpointRow) -> None:
         """Keep a checkpoint's row; the same one twice is one. It does not serve yet."""
-        values = asdict(row) | {"figures": json.dumps(dict(row.figures), sort_keys=True)}
+        kept = values(row) | {"figures": json.dumps(dict(row.figures), sort_keys=True)}
         with write(self._engine) as connection:
-            connection.execute(insert(connection, Checkpoint).on_conflict_do_nothing(), values)
+            connection.execute(insert(connection, Checkpoint).on_conflict_do_nothing(), kept)
 
     def begin_scoring(self, checkpoint_id: str) -> int:
         """Queue every image, now and from now on, that the checkpoint has not scored.

@@ -127,6 +127,11 @@ def columns(kind: type[Any], table: type[DeclarativeBase]) -> list[ColumnElement
     return [getattr(table, field.name) for field in fields(kind)]
 
 
+def values(row: Any) -> dict[str, Any]:
+    """The fields of a row by their names, as they are; `asdict` copies each, and is slow."""
+    return {field.name: getattr(row, field.name) for field in fields(row)}
+
+
 def made(kind: type[T], rows: Iterable[Iterable[Any]]) -> tuple[T, ...]:
     """Each row of a SELECT of `columns(kind, ...)` as a `kind`."""
     return tuple(kind(*row) for row in rows)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from typing import cast
 from uuid import uuid4
@@ -33,6 +32,7 @@ from curate.catalog.rows import (
     UnreadableRow,
     columns,
     made,
+    values,
 )
 from curate.catalog.runs import Runs
 from curate.catalog.tables import (
@@ -196,7 +196,7 @@ class Catalog:
             for piece in chunks(rows):
                 contents = [row.sha256 for row in piece]
                 with counting_scores(connection, contents, checkpoint_id):
-                    connection.execute(statement, [asdict(row) | common for row in piece])
+                    connection.execute(statement, [values(row) | common for row in piece])
                 connection.execute(
                     delete(Pending).where(
                         Pending.checkpoint_id == checkpoint_id, Pending.sha256.in_(contents)
