@@ -243,11 +243,18 @@ FAULTS = [
         "test_rare_images_are_looked_up_and_frequent_ones_met_on_a_walk[sqlite]",
     ),
     Fault(
-        "the roles switch one after the other",
-        "curate/score.py",
-        '            self.put_in_service(changed, "chosen by hand", on_images=on_images)\n',
-        "            for one in changed.items():\n"
-        '                self.put_in_service(dict([one]), "chosen by hand", on_images=on_images)\n',
-        INBOX,
+        "a role switches to a network that has not scored everything",
+        "curate/catalog/models.py",
+        "Pending.checkpoint_id.in_(serving.values())",
+        "Pending.checkpoint_id.in_(list(serving.values())[:1])",
+        "tests/catalog/test_models.py::test_both_roles_switch_at_once_or_neither[sqlite]",
+    ),
+    Fault(
+        "a detector comes beside another classifier than its own",
+        "curate/catalog/models.py",
+        '            if "detector" in serving:\n',
+        '            if serving.keys() == {"detector", "classifier"}:\n',
+        "tests/test_finetune.py::"
+        "test_one_trained_while_the_detector_scores_is_not_given_an_old_one_either",
     ),
 ]
