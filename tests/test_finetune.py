@@ -169,8 +169,8 @@ def test_one_trained_while_the_detector_scores_is_not_given_an_old_one_either(
     fill(workspace, 5, 5)
     config = FinetuneConfig(recipe=PaperRecipe(epochs=1, margin=0.9))
     first, models = detector(workspace), workspace.catalog.models
-    other = finetune(workspace, config).checkpoint_id
-    assert other is not None
+    assert finetune(workspace, config).outcome == "promoted"
+    other = str(detector(workspace))
     models.activate({"detector": str(first)}, "back", datetime.now(UTC))
 
     def switch(done: int, total: int) -> None:

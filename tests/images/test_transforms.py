@@ -65,6 +65,12 @@ def test_missing_preview(previews: Previews) -> None:
     assert load_pixels(previews, [], 8).shape == (0, 3, 8, 8)
 
 
+def test_a_damaged_preview_is_named_with_its_remedy(previews: Previews) -> None:
+    previews.add([("f00d", b"\x89PNG\r\n\x1a\n")])
+    with pytest.raises(StorageError, match="preview of f00d is damaged; `curate doctor --deep"):
+        load_pixels(previews, ["f00d"], 8)
+
+
 def test_large_sets_lie_in_a_file_without_a_name(
     previews: Previews, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
