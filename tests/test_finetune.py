@@ -270,7 +270,7 @@ def killed_in(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("curate.recipes.runs.SAVE_EVERY", 1)
+        patch.setattr("curate.model.progress.SAVE_EVERY", 1)
         patch.setattr(place, end)
         with pytest.raises(KeyboardInterrupt):
             finetune(workspace, config)

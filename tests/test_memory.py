@@ -28,16 +28,16 @@ ROOM = 16
 @pytest.fixture
 def small_device(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The sizes of the batches that it was trained with."""
-    real, sizes = TwoHeadNetwork.forward, list[int]()
+    real, sizes = TwoHeadNetwork.features, list[int]()
 
-    def forward(network: TwoHeadNetwork, images: Tensor) -> tuple[Tensor, Tensor]:
+    def features(network: TwoHeadNetwork, images: Tensor) -> Tensor:
         if network.training:
             sizes.append(len(images))
             if len(images) > ROOM:
                 raise torch.OutOfMemoryError("no room")
         return real(network, images)
 
-    monkeypatch.setattr(TwoHeadNetwork, "forward", forward)
+    monkeypatch.setattr(TwoHeadNetwork, "features", features)
     return sizes
 
 

@@ -28,9 +28,18 @@ from curate.model.tensorfile import (
 )
 
 Facts = dict[str, Any]
+SAVE_EVERY = 50
+"""Updates between two states that an interrupted run resumes from."""
+SAVE_EVERY_ON_CUDA = 1_000
+"""There 50 updates take less time than keeping a large network does."""
 _NETWORK = "network."
 _MOMENTUM = "momentum."
 _BUFFER = "momentum_buffer"
+
+
+def save_every(device: torch.device) -> int:
+    """Updates between two states that are kept."""
+    return SAVE_EVERY_ON_CUDA if device.type == "cuda" else SAVE_EVERY
 
 
 def save_progress(

@@ -23,10 +23,10 @@ class Stream:
         """Indices (count,) at the positions start, ..., start + count - 1."""
         positions = torch.arange(start, start + count)
         passes = positions // self._length
-        self._orders = {number: self._order(number) for number in sorted(set(passes.tolist()))}
+        orders = {number: self._order(number) for number in sorted(set(passes.tolist()))}
+        self._orders = orders  # replaced whole: several threads may take at once
         parts = [
-            order[positions[passes == number] % self._length]
-            for number, order in self._orders.items()
+            order[positions[passes == number] % self._length] for number, order in orders.items()
         ]
         return torch.cat(parts)
 

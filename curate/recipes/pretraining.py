@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from curate.config import TrainConfig
 from curate.errors import CurateError
 from curate.images.transforms import augment
-from curate.model.device import training_autocast
-from curate.model.loss import supervised_loss
 from curate.model.network import TwoHeadNetwork
-from curate.model.progress import load_progress, save_progress
-from curate.model.sampling import Stream, step_generator
+from curate.model.progress import load_progress, save_every, save_progress
+from curate.model.sampling import step_generator
 from curate.model.split import LabeledSplit, accuracy
+from curate.recipes.batches import Batches
+from curate.recipes.replay import Replayed, set_rate, sgd
+from curate.recipes.steps import step_a
 
 
 @dataclass(frozen=True)
@@ -40,34 +43,49 @@ def learning_rate(step: int, steps: int, config: TrainConfig) -> float:
     return config.learning_rate * 0.5 * (1 + math.cos(math.pi * (done - 0.2) / 0.8))
 
 
-def train_one_epoch(
-    network: TwoHeadNetwork,
-    split: LabeledSplit,
-    optimizer: torch.optim.SGD,
-    config: TrainConfig,
-    epoch: int,
-    device: torch.device,
-) -> float:
-    """One pass over `split`; returns the mean loss of Eq. 2."""
-    network.train()
-    batch = min(config.batch_size, len(split))
-    per_epoch = len(split) // batch
-    stream, losses = Stream(len(split), config.seed), []
-    for step in range(epoch * per_epoch, (epoch + 1) * per_epoch):
-        optimizer.param_groups[0]["lr"] = learning_rate(
-            step, per_epoch * (config.epochs or 1), config
-        )
-        rows = stream.take(step * batch, batch)
-        generator = step_generator(config.seed, step)
-        pixels = augment(split.pixels[rows], generator, config.compressed).to(device)
-        with training_autocast(network):
-            logits_1, logits_2 = network(pixels)
-        loss = supervised_loss(logits_1, logits_2, split.labels[rows].to(device))
-        optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        optimizer.step()
-        losses.append(loss.detach())
-    return float(torch.stack(losses).mean())
+@dataclass(frozen=True)
+class Course:
+    """A training in epochs: `update` maps the number of an update to its loss, and makes it."""
+
+    network: TwoHeadNetwork
+    optimizer: torch.optim.SGD
+    update: Callable[[int], Tensor]
+    rate: Callable[[int, int], float]
+    """The learning rate at an update, of how many."""
+    updates: int
+    """In an epoch."""
+    epochs: int
+
+    def run(self, progress: Path) -> Iterator[tuple[int, float]]:
+        """The number of each epoch, once it is done, and its mean loss; kept in `progress`.
+
+        Goes on where the file stopped. Raises CurateError when the loss is no number.
+        """
+        key = progress.stem
+        facts = load_progress(progress, self.network, self.optimizer, key) or {"epochs": 0}
+        for epoch in range(facts["epochs"], self.epochs):
+            loss = self._epoch(epoch * self.updates)
+            if not math.isfinite(loss):
+                raise CurateError(
+                    f"the loss is {loss} after epoch {epoch + 1}; try a smaller --learning-rate"
+                )
+            if self._keeps(epoch):
+                save_progress(progress, self.network, self.optimizer, {"epochs": epoch + 1}, key)
+            yield epoch + 1, loss
+
+    def _keeps(self, epoch: int) -> bool:
+        """Whether an epoch is kept: all, but of short ones on a GPU some, and the last."""
+        device = next(self.network.parameters()).device
+        between = math.ceil(save_every(device) / self.updates) if device.type == "cuda" else 1
+        return epoch + 1 == self.epochs or (epoch + 1) % between == 0
+
+    def _epoch(self, first: int) -> float:
+        self.network.train()
+        losses = []
+        for number in range(first, first + self.updates):
+            set_rate(self.optimizer, self.rate(number, self.updates * self.epochs))
+            losses.append(self.update(number))
+        return float(torch.stack(losses).mean())
 
 
 def pretrain(
@@ -82,21 +100,22 @@ def pretrain(
 
     Raises CurateError when the loss is no number.
     """
-    optimizer = torch.optim.SGD(
-        network.parameters(),
-        lr=config.learning_rate,
-        momentum=config.momentum,
-        weight_decay=config.weight_decay,
-        nesterov=config.schedule == "one-cycle",
-    )
     device = next(network.parameters()).device
-    total = config.epochs or 1
-    facts = load_progress(progress, network, optimizer, progress.stem) or {"epochs": 0}
-    for epoch in range(int(str(facts["epochs"])), total):
-        loss = train_one_epoch(network, train, optimizer, config, epoch, device)
-        if not math.isfinite(loss):
-            raise CurateError(
-                f"the loss is {loss} after epoch {epoch + 1}; try a smaller --learning-rate"
-            )
-        save_progress(progress, network, optimizer, {"epochs": epoch + 1}, progress.stem)
-        on_epoch(Epoch(epoch + 1, total, loss, accuracy(network, validation, device)))
+    optimizer = sgd(network, config, nesterov=config.schedule == "one-cycle")
+
+    def augmented(pixels: Tensor, number: int) -> Tensor:
+        return augment(pixels, step_generator(config.seed, number), config.compressed)
+
+    batch = min(config.batch_size, len(train))
+    batches = Batches([train.pixels, train.labels], config.seed, device, augmented=augmented)
+    step = Replayed(partial(step_a, network, optimizer), device)
+    course = Course(
+        network,
+        optimizer,
+        update=lambda number: step(*batches.take(number, batch)),
+        rate=partial(learning_rate, config=config),
+        updates=len(train) // batch,
+        epochs=config.epochs or 1,
+    )
+    for epoch, loss in course.run(progress):
+        on_epoch(Epoch(epoch, course.epochs, loss, accuracy(network, validation, device)))

@@ -6,24 +6,23 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from curate.config import GuardedRecipe, PaperRecipe
 from curate.errors import CurateError, UsageError
 from curate.images.transforms import augment
 from curate.model.candidates import Candidates
 from curate.model.network import TwoHeadNetwork
-from curate.model.progress import load_progress, save_progress
-from curate.model.sampling import Stream, step_generator
+from curate.model.progress import load_progress, save_every, save_progress
+from curate.model.sampling import step_generator
 from curate.model.split import LabeledSplit
+from curate.recipes.batches import Batches
+from curate.recipes.replay import Replayed, sgd
 from curate.recipes.steps import guarded_step, step_a, step_b
-
-SAVE_EVERY = 50
-"""Updates between two states that an interrupted run resumes from."""
 
 
 class Diverged(CurateError):
@@ -49,7 +48,7 @@ class Run:
     """What both recipes need to run: data, seed, the file to resume from, and who is told."""
 
     labeled: LabeledSplit
-    unlabeled: torch.Tensor
+    unlabeled: Tensor
     """uint8 (N, 3, S, S)"""
     seed: int
     progress: Path
@@ -69,18 +68,20 @@ def run_paper(network: TwoHeadNetwork, recipe: PaperRecipe, run: Run) -> int:
             f"ln K = {math.log(classes):.2f}); give a smaller --margin, or use --recipe guarded"
         )
     device = next(network.parameters()).device
-    labeled = Batches(run.labeled.pixels, run.seed, device)
-    unlabeled = Batches(run.unlabeled, run.seed + 1, device)
+    labeled = Batches([run.labeled.pixels, run.labeled.labels], run.seed, device)
+    unlabeled = Batches([run.unlabeled], run.seed + 1, device)
     batch = min(recipe.batch_size, len(run.labeled))
     total = recipe.epochs * math.ceil(len(run.labeled) / batch)
-    optimizer = _optimizer(network, recipe)
+    optimizer = sgd(network, recipe)
 
-    def update(number: int) -> tuple[float, float]:
-        rows, pixels = labeled.take(number, batch)
-        labels = run.labeled.labels[rows].to(device)
+    def both(pixels: Tensor, labels: Tensor, theirs: Tensor) -> Tensor:
         step_a(network, optimizer, pixels, labels, recipe.detach)
-        _, theirs = unlabeled.take(number, batch)
         return step_b(network, optimizer, pixels, labels, theirs, recipe.margin)
+
+    steps = Replayed(both, device)
+
+    def update(number: int) -> Tensor:
+        return steps(*labeled.take(number, batch), *unlabeled.take(number, batch))
 
     return _repeat(network, optimizer, update, (total, total), lambda number, smoothed: False, run)
 
@@ -96,30 +97,33 @@ def run_guarded(
     heart. Raises Diverged when the loss is no number.
     """
     device = next(network.parameters()).device
+    labeled = [run.labeled.pixels, run.labeled.labels]
     streams = [
-        Batches(
-            pixels, run.seed + stream, device, rows, partial(augment, compressed=recipe.compressed)
-        )
-        for stream, (pixels, rows) in enumerate(
+        Batches(tensors, run.seed + stream, device, rows, _augmentation(run.seed + stream, recipe))
+        for stream, (tensors, rows) in enumerate(
             [
-                (run.labeled.pixels, None),
-                (run.labeled.pixels, candidates.labeled),
-                (run.unlabeled, candidates.unlabeled),
+                (labeled, None),
+                (labeled, candidates.labeled),
+                ([run.unlabeled], candidates.unlabeled),
             ]
         )
     ]
-    optimizer = _optimizer(network, recipe)
+    optimizer = sgd(network, recipe)
     average = copy.deepcopy(network)
     # Without a reach it is 0, below which no loss falls: the run goes on to its bound.
     aim = (recipe.reach or 0.0) * candidates.share * math.log(network.head_1.out_features)
 
-    def update(number: int) -> tuple[float, float]:
-        taken = [stream.take(number, recipe.batch_size) for stream in streams]
-        known = [(pixels, run.labeled.labels[rows].to(device)) for rows, pixels in taken[:2]]
-        ours, unusual, theirs = known[0], known[1], taken[2][1]
-        terms = guarded_step(
-            network, optimizer, ours, unusual, theirs, candidates.share, recipe.reach
-        )
+    def joint(
+        pixels: Tensor, labels: Tensor, unusual: Tensor, classes: Tensor, theirs: Tensor
+    ) -> Tensor:
+        known, ours = (pixels, labels), (unusual, classes)
+        return guarded_step(network, optimizer, known, ours, theirs, candidates.share, recipe.reach)
+
+    step = Replayed(joint, device)
+
+    def update(number: int) -> Tensor:
+        taken = [part for stream in streams for part in stream.take(number, recipe.batch_size)]
+        terms = step(*taken)
         take_in(average, network, newest_weight(number))
         return terms
 
@@ -134,29 +138,11 @@ def run_guarded(
     return updates
 
 
-class Batches:
-    """The images of each update, on the network's device; of `rows` alone where these are given."""
-
-    def __init__(
-        self,
-        pixels: torch.Tensor,
-        seed: int,
-        device: torch.device,
-        rows: torch.Tensor | None = None,
-        augmented: Callable[[Tensor, torch.Generator], Tensor] | None = None,
-    ) -> None:
-        self._pixels, self._seed, self._device = pixels, seed, device
-        self._rows = torch.arange(len(pixels)) if rows is None else rows
-        self._augmented = augmented
-        self._stream = Stream(len(self._rows), seed)
-
-    def take(self, number: int, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Row numbers (count,) and pixels (count, 3, S, S) of an update."""
-        rows = self._rows[self._stream.take(number * count, count)]
-        pixels = self._pixels[rows]
-        if self._augmented:
-            pixels = self._augmented(pixels, step_generator(self._seed, -1 - number))
-        return rows, pixels.to(self._device)
+def _augmentation(seed: int, recipe: GuardedRecipe) -> Callable[[Tensor, int], Tensor]:
+    """By numbers below 0, for those above are of the order in which images are taken."""
+    return lambda pixels, number: augment(
+        pixels, step_generator(seed, -1 - number), recipe.compressed
+    )
 
 
 def newest_weight(updates: int) -> float:
@@ -169,20 +155,21 @@ def newest_weight(updates: int) -> float:
 
 
 def take_in(average: nn.Module, network: nn.Module, weight: float) -> None:
-    """Move `average`, parameters and buffers, by `weight` towards `network`, where both lie.
-
-    torch's AveragedModel hands the count of updates over on the device: to make a weight of it
-    would wait for the GPU at each tensor.
-    """
+    """Move `average`, parameters and buffers, by `weight` towards `network`; counts are copied."""
     new = network.state_dict()
-    for name, old in average.state_dict().items():
-        old.copy_(new[name] if weight == 1 else old + (new[name] - old) * weight)
+    pairs = [(old, new[name]) for name, old in average.state_dict().items()]
+    values = [pair for pair in pairs if pair[0].is_floating_point()]
+    move = get_ema_multi_avg_fn(1 - weight)  # type: ignore[no-untyped-call]
+    move([old for old, _ in values], [newest for _, newest in values], None)
+    for old, newest in pairs:
+        if not old.is_floating_point():
+            old.copy_(newest)
 
 
 def _repeat(
     state: nn.Module,
     optimizer: torch.optim.SGD,
-    update: Callable[[int], tuple[float, float]],
+    update: Callable[[int], Tensor],
     bounds: tuple[int, int],
     met: Callable[[int, float], bool],
     run: Run,
@@ -193,24 +180,16 @@ def _repeat(
     number, level = facts["updates"], facts["smoothed"]
     state.train()
     least, most = bounds
+    every = save_every(next(state.parameters()).device)
     while number < most and not met(number, math.inf if level is None else level):
-        supervised, unsupervised = update(number)
+        supervised, unsupervised = update(number).tolist()
         number += 1
         if not math.isfinite(supervised + unsupervised):
             raise Diverged(number)
         level = unsupervised if level is None else 0.95 * level + 0.05 * unsupervised
         expected = least if number <= least else most
         run.on_update(Update(number, expected, supervised, unsupervised))
-        if number % SAVE_EVERY == 0:
+        if number % every == 0:
             facts = {"updates": number, "smoothed": level}
             save_progress(run.progress, state, optimizer, facts, key)
     return int(number)
-
-
-def _optimizer(network: nn.Module, recipe: PaperRecipe | GuardedRecipe) -> torch.optim.SGD:
-    return torch.optim.SGD(
-        network.parameters(),
-        lr=recipe.learning_rate,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-    )

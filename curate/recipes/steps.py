@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from curate.model.device import training_autocast
 from curate.model.loss import excess_discrepancy_loss, supervised_loss, unsupervised_loss
@@ -12,11 +13,11 @@ from curate.model.network import TwoHeadNetwork
 def step_a(
     network: TwoHeadNetwork,
     optimizer: torch.optim.Optimizer,
-    pixels: torch.Tensor,
-    labels: torch.Tensor,
+    pixels: Tensor,
+    labels: Tensor,
     detach: bool = False,
-) -> float:
-    """Step A: minimise L_sup (Eq. 2) on labeled images.
+) -> Tensor:
+    """Step A: minimise L_sup (Eq. 2) on labeled images; returns it.
 
     With `detach` the second head's loss does not reach the extractor (the author's code).
     """
@@ -25,40 +26,40 @@ def step_a(
     logits_1, logits_2 = network.logits(features)
     if detach:
         _, logits_2 = network.logits(features.detach())
-    return _descend(optimizer, supervised_loss(logits_1, logits_2, labels))
+    return descend(optimizer, supervised_loss(logits_1, logits_2, labels))
 
 
 def step_b(
     network: TwoHeadNetwork,
     optimizer: torch.optim.Optimizer,
-    pixels: torch.Tensor,
-    labels: torch.Tensor,
-    unlabeled: torch.Tensor,
+    pixels: Tensor,
+    labels: Tensor,
+    unlabeled: Tensor,
     margin: float,
-) -> tuple[float, float]:
-    """Step B: minimise L_sup + max(m - mean d, 0) (Eqs. 3 to 5); returns both terms."""
+) -> Tensor:
+    """Step B: minimise L_sup + max(m - mean d, 0) (Eqs. 3 to 5); returns both terms (2,)."""
     with training_autocast(network):
         logits_1, logits_2 = network(pixels)
         unlabeled_1, unlabeled_2 = network(unlabeled)
     supervised = supervised_loss(logits_1, logits_2, labels)
     unsupervised = unsupervised_loss(unlabeled_1, unlabeled_2, margin)
-    _descend(optimizer, supervised + unsupervised)
-    return supervised.item(), unsupervised.item()
+    return descend(optimizer, torch.stack([supervised, unsupervised]))
 
 
 def guarded_step(
     network: TwoHeadNetwork,
     optimizer: torch.optim.Optimizer,
-    labeled: tuple[torch.Tensor, torch.Tensor],
-    candidates: tuple[torch.Tensor, torch.Tensor],
-    unlabeled: torch.Tensor,
+    labeled: tuple[Tensor, Tensor],
+    candidates: tuple[Tensor, Tensor],
+    unlabeled: Tensor,
     share: float,
     reach: float | None,
-) -> tuple[float, float]:
-    """One joint step on L_sup and, unless `reach` is None, the excess discrepancy; returns both.
+) -> Tensor:
+    """One joint step on L_sup and, unless `reach` is None, the excess discrepancy.
 
-    `labeled` are any images with their labels, `candidates` those among which the `unlabeled` are
-    to stand out. All pass as one batch, so that they are normalised alike.
+    Returns both terms (2,). `labeled` are any images with their labels, `candidates` those among
+    which the `unlabeled` are to stand out. All pass as one batch, so that they are normalised
+    alike.
     """
     pixels, labels = torch.cat([labeled[0], candidates[0]]), torch.cat([labeled[1], candidates[1]])
     with training_autocast(network):
@@ -71,12 +72,12 @@ def guarded_step(
         unsupervised = excess_discrepancy_loss(
             (logits_1[theirs], logits_2[theirs]), (logits_1[ours], logits_2[ours]), share, reach
         )
-    _descend(optimizer, supervised + unsupervised)
-    return supervised.item(), unsupervised.item()
+    return descend(optimizer, torch.stack([supervised, unsupervised]))
 
 
-def _descend(optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> float:
+def descend(optimizer: torch.optim.Optimizer, terms: Tensor) -> Tensor:
+    """One step of the optimizer down the sum of the terms; returns them."""
     optimizer.zero_grad()
-    torch.autograd.backward(loss)
+    torch.autograd.backward(terms.sum())
     optimizer.step()
-    return loss.item()
+    return terms.detach()

@@ -6,9 +6,9 @@ compares with it (Section 4.1.2).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,15 +16,17 @@ from torch import Tensor
 from torch.nn import functional
 
 from curate.config import TrainConfig
-from curate.errors import CurateError, UsageError
+from curate.errors import UsageError
 from curate.images.transforms import augment
 from curate.model.device import training_autocast
 from curate.model.loss import entropy
 from curate.model.network import TwoHeadNetwork
-from curate.model.progress import load_progress, save_progress
-from curate.model.sampling import Stream, step_generator
+from curate.model.sampling import step_generator
 from curate.model.split import LabeledSplit
-from curate.recipes.pretraining import learning_rate
+from curate.recipes.batches import Batches
+from curate.recipes.pretraining import Course, learning_rate
+from curate.recipes.replay import Replayed, sgd
+from curate.recipes.steps import descend
 from examples.paper.odin import heated, odin_scores
 
 CLASSIFIERS = 5
@@ -90,20 +92,37 @@ def eloc_loss(
 def train_fold(network: TwoHeadNetwork, data: Fold, config: TrainConfig, progress: Path) -> None:
     """Train one leave-out classifier in place; goes on after the last whole epoch in `progress`.
 
-    Raises CurateError when the loss is no number.
+    An update takes as many left-out images as keeps the proportion. Raises CurateError when the
+    loss is no number.
     """
-    optimizer = torch.optim.SGD(
-        network.parameters(),
-        lr=config.learning_rate,
-        momentum=config.momentum,
-        weight_decay=config.weight_decay,
+    device, optimizer = next(network.parameters()).device, sgd(network, config)
+    batch = min(config.batch_size, len(data.kept))
+    others = max(1, batch * len(data.left_out) // len(data.kept))
+    kept, left_out = (
+        Batches(tensors, seed, device, augmented=partial(_augmented, seed))
+        for seed, tensors in (
+            (config.seed, [data.kept.pixels, data.kept.labels]),
+            (config.seed + 1, [data.left_out.pixels]),
+        )
     )
-    facts = load_progress(progress, network, optimizer, progress.stem) or {"epochs": 0}
-    for epoch in range(int(str(facts["epochs"])), config.epochs or 1):
-        loss = _epoch(network, optimizer, data, config, epoch)
-        if not math.isfinite(loss):
-            raise CurateError(f"the loss of a leave-out classifier is {loss}")
-        save_progress(progress, network, optimizer, {"epochs": epoch + 1}, progress.stem)
+
+    def joint(pixels: Tensor, labels: Tensor, theirs: Tensor) -> Tensor:
+        with training_autocast(network):
+            heads = network(torch.cat([pixels, theirs]))
+        loss = eloc_loss([h[:batch] for h in heads], labels, [h[batch:] for h in heads])
+        return descend(optimizer, loss)
+
+    step = Replayed(joint, device)
+    course = Course(
+        network,
+        optimizer,
+        update=lambda number: step(*kept.take(number, batch), *left_out.take(number, others)),
+        rate=partial(rate, config=config),
+        updates=len(data.kept) // batch,
+        epochs=config.epochs or 1,
+    )
+    for _ in course.run(progress):
+        pass
 
 
 def confidence(logits: Tensor) -> Tensor:
@@ -134,45 +153,8 @@ def rate(step: int, steps: int, config: TrainConfig) -> float:
     return config.learning_rate + (LAST_RATE - config.learning_rate) * step / max(steps - 1, 1)
 
 
-def _epoch(
-    network: TwoHeadNetwork,
-    optimizer: torch.optim.SGD,
-    data: Fold,
-    config: TrainConfig,
-    epoch: int,
-) -> float:
-    """One pass over the kept images, with as many left-out ones a step as keeps the proportion."""
-    network.train()
-    batch = min(config.batch_size, len(data.kept))
-    others = max(1, batch * len(data.left_out) // len(data.kept))
-    per_epoch, losses = len(data.kept) // batch, []
-    ours, theirs = Stream(len(data.kept), config.seed), Stream(len(data.left_out), config.seed + 1)
-    for step in range(epoch * per_epoch, (epoch + 1) * per_epoch):
-        optimizer.param_groups[0]["lr"] = rate(step, per_epoch * (config.epochs or 1), config)
-        rows, out = ours.take(step * batch, batch), theirs.take(step * others, others)
-        pixels = torch.cat([data.kept.pixels[rows], data.left_out.pixels[out]])
-        losses.append(
-            _update(network, optimizer, pixels, data.kept.labels[rows], (config.seed, step))
-        )
-    return float(torch.stack(losses).mean())
-
-
-def _update(
-    network: TwoHeadNetwork,
-    optimizer: torch.optim.SGD,
-    pixels: Tensor,
-    labels: Tensor,
-    number: tuple[int, int],
-) -> Tensor:
-    """One step on kept images (the first of `pixels`, as many as labels) and left-out ones."""
-    device, kept = next(network.parameters()).device, len(labels)
-    with training_autocast(network):
-        heads = network(augment(pixels, step_generator(*number)).to(device))
-    loss = eloc_loss([h[:kept] for h in heads], labels.to(device), [h[kept:] for h in heads])
-    optimizer.zero_grad()
-    torch.autograd.backward(loss)
-    optimizer.step()
-    return loss.detach()
+def _augmented(seed: int, pixels: Tensor, number: int) -> Tensor:
+    return augment(pixels, step_generator(seed, number))
 
 
 def _rows(split: LabeledSplit, chosen: Tensor) -> LabeledSplit:

@@ -25,6 +25,10 @@ class Sets:
     test: Images
     ood: Images
 
+    def labeled_test(self) -> LabeledSplit:
+        """All ID test images with their labels; the networks' accuracy is reported on them."""
+        return _split(self.test, torch.arange(len(self.test)))
+
 
 @dataclass(frozen=True)
 class Labeled:
@@ -48,8 +52,8 @@ class Inbox:
 def read_sets(ours: Spec, strange: Spec) -> Sets:
     """Read everything. Raises UsageError when the ID set has no labels."""
     train, test = (load(ours, part, SIZE) for part in ("train", "test"))
-    if train.labels is None:
-        raise UsageError(f"{str(ours.path)!r} has no labels to train on")
+    if train.labels is None or test.labels is None:
+        raise UsageError(f"{str(ours.path)!r} has no labels to train and to test on")
     return Sets(train, test, load(strange, "test", SIZE))
 
 

@@ -164,8 +164,8 @@ class Laboratory:
         return network.to(self.device).to(memory_format=memory_format(self.device))
 
     def _accuracy(self, network: TwoHeadNetwork) -> Facts:
-        """Share of the held-out ID images whose class the network names."""
-        return {"accuracy": accuracy(network, self.bench.choice, self.device)}
+        """Share of the ID test images whose class the network names."""
+        return {"accuracy": accuracy(network, self.bench.test, self.device)}
 
     def _on_update(self, update: Update) -> None:
         if update.number % 100 == 0 or update.number == update.total:

@@ -67,7 +67,9 @@ class Bench:
     train: LabeledSplit
     classes: int
     choice: LabeledSplit
-    """Held-out ID images: ODIN's step is chosen and accuracy is measured on them."""
+    """Held-out ID images that ODIN's step is chosen on."""
+    test: LabeledSplit
+    """All ID test images: accuracy is measured on them."""
     id_inbox: torch.Tensor
     id_fresh: torch.Tensor
     ood_inbox: Mapping[str, torch.Tensor]
@@ -131,6 +133,7 @@ def read_bench(id_spec: Spec, oods: Mapping[str, Spec], settings: Settings) -> B
         train=_labeled(train, slice(None)),
         classes=len(train.classes),
         choice=_labeled(held, slice(count // 2)),
+        test=_labeled(test, slice(None)),
         id_inbox=test.pixels[count:] if held is test else test.pixels,
         id_fresh=held.pixels[count // 2 : count],
         ood_inbox={name: pixels[cut[name] :] for name, pixels in strange.items()},

@@ -116,7 +116,10 @@ class Workbench:
         apart = came.tuned is not None and recipe in ("control", "guarded")
         held_out = opinion.held_out if apart else opinion.calibration
         canaries = opinion.canaries if apart else opinion.calibration
-        row: Row = {"accuracy": accuracy(kept.network, materials.validation, self.device)}
+        row: Row = {
+            "accuracy": accuracy(kept.network, materials.validation, self.device),
+            "test_accuracy": accuracy(kept.network, self.sets.labeled_test(), self.device),
+        }
         row["fresh"] = self._figures(kept, inbox.fresh_id, inbox.fresh_ood, held_out)
         if len(inbox.id):
             row["inbox_images"] = self._figures(kept, inbox.id, inbox.ood, canaries)

@@ -13,6 +13,7 @@ from curate.config import TrainConfig
 from curate.errors import UsageError
 from curate.model.loss import entropy
 from curate.model.split import LabeledSplit
+from curate.recipes.pretraining import Course
 from examples.paper import eloc
 from examples.paper.eloc import (
     confidence,
@@ -133,15 +134,15 @@ def test_an_interrupted_training_ends_as_an_undisturbed_one(
     split = fold(labeled(), torch.tensor([0, 2]), 5)
     whole, resumed = tiny_network(3).float(), tiny_network(3).float()
     train_fold(whole, split, config(6), tmp_path / "whole.progress")
-    real, calls = eloc._epoch, []
+    real, calls = Course._epoch, []
 
-    def stopping(*arguments: object) -> float:
-        calls.append(arguments[-1])
+    def stopping(course: Course, first: int) -> float:
+        calls.append(first // course.updates)
         if len(calls) == 4:
             raise KeyboardInterrupt
-        return real(*arguments)  # type: ignore[arg-type]
+        return real(course, first)
 
-    monkeypatch.setattr(eloc, "_epoch", stopping)
+    monkeypatch.setattr(Course, "_epoch", stopping)
     with pytest.raises(KeyboardInterrupt):
         train_fold(tiny_network(3).float(), split, config(6), tmp_path / "run.progress")
     train_fold(resumed, split, config(6), tmp_path / "run.progress")

@@ -84,7 +84,9 @@ def laboratory(tmp_path: Path) -> Laboratory:
     labels = torch.arange(40) % 5
     split = LabeledSplit(pictures(40), labels, tuple(map(str, range(40))))
     oods = {"far": pictures(30, seed=3), "near": pictures(30, seed=4)}
-    bench = Bench(split, 5, split.part(slice(10)), pictures(30, seed=5), oods["far"], oods, oods)
+    bench = Bench(
+        split, 5, split.part(slice(10)), split, pictures(30, seed=5), oods["far"], oods, oods
+    )
     settings = replace(SETTINGS, size=4, ood_specs={"far": "f", "near": "n"})
     return Laboratory(bench, settings, CPU, tmp_path, lambda _: None)
 

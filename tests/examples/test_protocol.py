@@ -56,6 +56,7 @@ def test_every_image_is_in_one_place(bench: Bench, tmp_path: Path) -> None:
     test = contents(bench.choice.pixels, bench.id_fresh, bench.id_inbox)
     assert (len(bench.choice), len(bench.id_fresh), len(bench.id_inbox)) == (10, 10, 100)
     assert len(set(test)) == 120
+    assert set(test) == set(contents(bench.test.pixels))
     assert set(test).isdisjoint(contents(bench.train.pixels))
     for name, count in (("far", 120), ("near", 80)):
         assert len(set(contents(bench.ood_inbox[name], bench.ood_fresh[name]))) == count

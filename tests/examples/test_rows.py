@@ -45,6 +45,7 @@ def laboratory(tmp_path: Path) -> Laboratory:
         train,
         2,
         train,
+        train,
         id_inbox=bright(10, 20, 30, 150),
         id_fresh=fresh,
         ood_inbox={"TINr": bright(120, 130, 140, 160, 170)},

@@ -154,9 +154,9 @@ def test_the_control_comes_after_guarded_and_never_pushes(
 ) -> None:
     pushes: list[tuple[float | None, float]] = []
 
-    def watched(*arguments: Any) -> tuple[float, float]:
+    def watched(*arguments: Any) -> torch.Tensor:
         terms = guarded_step(*arguments)
-        pushes.append((arguments[-1], terms[1]))
+        pushes.append((arguments[-1], terms[1].item()))
         return terms
 
     monkeypatch.setattr("curate.recipes.runs.guarded_step", watched)

@@ -1,0 +1,103 @@
+"""Updates without the cost of launching them: on CUDA a captured graph, replayed.
+
+A network of many small layers keeps a GPU waiting for the next kernel; a graph launches them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+WARM_UP = 3
+"""Updates before the capture, in which buffers are made and algorithms are chosen."""
+
+
+class Descent(Protocol):
+    """What a configuration says of its optimizer."""
+
+    @property
+    def learning_rate(self) -> float: ...
+    @property
+    def momentum(self) -> float: ...
+    @property
+    def weight_decay(self) -> float: ...
+
+
+def sgd(network: nn.Module, descent: Descent, nesterov: bool = False) -> torch.optim.SGD:
+    """SGD that may be captured: on CUDA its learning rate lies there too."""
+    device = next(network.parameters()).device
+    cuda = device.type == "cuda"
+    rate = descent.learning_rate
+    return torch.optim.SGD(
+        network.parameters(),
+        lr=torch.tensor(rate, device=device) if cuda else rate,
+        momentum=descent.momentum,
+        weight_decay=descent.weight_decay,
+        nesterov=nesterov,
+        fused=cuda or None,
+    )
+
+
+def set_rate(optimizer: torch.optim.SGD, rate: float) -> None:
+    """Give the next updates another learning rate; a captured one follows too."""
+    group = optimizer.param_groups[0]
+    if isinstance(group["lr"], Tensor):
+        group["lr"].fill_(rate)
+    else:
+        group["lr"] = rate
+
+
+class Replayed:
+    """An update as a function of tensors whose shapes never change; returns a tensor of its own.
+
+    On CUDA its first calls run as they are, then it is captured and replayed: whatever it does
+    that is no operation on tensors happens no more. Elsewhere every call runs as it is.
+    """
+
+    def __init__(self, update: Callable[..., Tensor], device: torch.device) -> None:
+        self._update, self._device = update, device
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._calls = 0
+
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        self._calls += 1
+        if self._device.type != "cuda":
+            return self._update(*inputs)
+        if self._calls <= WARM_UP:
+            return self._warm_up(inputs)
+        if self._graph is None:
+            self._graph = self._captured(inputs)
+        for held, new in zip(self._inputs, inputs, strict=True):
+            held.copy_(new)
+        self._graph.replay()
+        return self._result.clone()
+
+    def _warm_up(self, inputs: tuple[Tensor, ...]) -> Tensor:
+        """Beside the default stream, as a capture is, so that no buffer belongs to that one."""
+        beside = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+        now = torch.cuda.current_stream(self._device)
+        beside.wait_stream(now)
+        with torch.cuda.stream(beside), _fastest_convolutions():
+            result = self._update(*inputs)
+        now.wait_stream(beside)
+        return result
+
+    def _captured(self, inputs: tuple[Tensor, ...]) -> torch.cuda.CUDAGraph:
+        self._inputs, graph = [part.clone() for part in inputs], torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph), _fastest_convolutions():
+            self._result = self._update(*self._inputs)
+        return graph
+
+
+@contextmanager
+def _fastest_convolutions() -> Iterator[None]:
+    """Shapes never change here, so it pays to try every algorithm once."""
+    before, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
