@@ -127,7 +127,7 @@ def test_batches_without_room_are_halved_until_they_fit() -> None:
     """The room of a GPU is bounded for a while, so that a captured update does not fit."""
     torch.cuda.empty_cache()
     total = torch.cuda.mem_get_info()[1]
-    torch.cuda.set_per_process_memory_fraction(min(1.0, 1.5 * 2**30 / total))
+    torch.cuda.set_per_process_memory_fraction(min(1.0, 3 * 2**30 / total))
     try:
 
         def train(size: int) -> float:
@@ -140,7 +140,7 @@ def test_batches_without_room_are_halved_until_they_fit() -> None:
 
         loss, figures = in_memory(train, 256)
         assert loss == loss
-        assert figures["batch_size"] in (8, 16, 32, 64, 128)
+        assert figures["batch_size"] in (16, 32, 64, 128)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
         torch.cuda.empty_cache()

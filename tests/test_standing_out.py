@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from curate.config import GuardedRecipe
-from curate.images.transforms import compress
+from curate.images.augmentation import compress
 from curate.model.candidates import Candidates
 from curate.recipes.standing_out import Describe, Pictures, learn_discriminant
 

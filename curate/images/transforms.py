@@ -20,8 +20,6 @@ CHUNK = 256
 THREADS = min(8, os.cpu_count() or 1)
 MAPPED_ABOVE = 1 << 30
 """Bytes from which on the pixels lie in a temporary file instead of memory."""
-JPEG_QUALITIES = (50, 96)
-"""Lowest, and one above the highest, of images that are encoded anew in training."""
 
 _DAMAGED = (OSError, ValueError, SyntaxError)
 """What Pillow raises for what is no picture."""
@@ -95,54 +93,3 @@ def _square(preview: bytes, size: int) -> NDArray[np.uint8]:
         image.draft("RGB", (2 * size, 2 * size))
         square = image.resize((size, size), Image.Resampling.BICUBIC)
     return np.asarray(square, np.uint8).transpose(2, 0, 1)
-
-
-def augment(
-    pixels: torch.Tensor, generator: torch.Generator, compressed: float = 0.0
-) -> torch.Tensor:
-    """Flip each image at random, and crop it after reflecting S // 8 pixels around it.
-
-    A share `compressed` of the images is then encoded as JPEG and decoded, so that no network
-    learns to tell uploads by their compression. (B, C, S, S) uint8 -> the same, on the CPU.
-    """
-    return compress(_crop_and_flip(pixels, generator), generator, compressed)
-
-
-def compress(pixels: torch.Tensor, generator: torch.Generator, share: float) -> torch.Tensor:
-    """Images (B, 3, S, S) of uint8, a random `share` of them encoded as JPEG and decoded again."""
-    if share == 0:
-        return pixels
-    pixels = pixels.clone()
-    chosen = torch.rand(len(pixels), generator=generator) < share
-    qualities = torch.randint(*JPEG_QUALITIES, (len(pixels),), generator=generator)
-    for row in chosen.nonzero()[:, 0].tolist():
-        pixels[row] = as_jpeg(pixels[row], int(qualities[row]))
-    return pixels
-
-
-def as_jpeg(pixels: torch.Tensor, quality: int) -> torch.Tensor:
-    """An image (3, S, S) of uint8 as a JPEG of this quality gives it back."""
-    stream = BytesIO()
-    Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy()).save(
-        stream, "JPEG", quality=quality
-    )
-    with Image.open(stream, formats=("JPEG",)) as decoded:
-        return torch.from_numpy(np.array(decoded)).permute(2, 0, 1)
-
-
-def _crop_and_flip(pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    count, channels, side, _ = pixels.shape
-    border = side // 8
-    offsets = torch.randint(-border, border + 1, (2, count, 1), generator=generator)
-    flipped = torch.rand(count, 1, generator=generator) < 0.5
-    rows, columns = (_reflected(torch.arange(side) + offset, side) for offset in offsets)
-    columns = torch.where(flipped, columns.flip(1), columns)
-    shape = (count, channels, side, side)
-    taken = pixels.gather(2, rows[:, None, :, None].expand(shape))
-    return taken.gather(3, columns[:, None, None, :].expand(shape))
-
-
-def _reflected(positions: torch.Tensor, side: int) -> torch.Tensor:
-    """Positions outside [0, side) mirrored at the edge pixels, which are not repeated."""
-    positions = positions.abs()
-    return torch.where(positions < side, positions, 2 * (side - 1) - positions)

@@ -1,14 +1,16 @@
-"""The images of each update: drawn, augmented, and ready for the device before it asks."""
+"""The images of each update: drawn, brought to the device and augmented there, in time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import torch
 from torch import Tensor
 
-from curate.model.sampling import Stream
+from curate.images.augmentation import change, draw
+from curate.model.sampling import Stream, step_generator
+from curate.recipes.replay import Replayed
 
 AHEAD = 4
 """Batches that are made while a GPU works. A CPU would take the time from its own updates."""
@@ -17,8 +19,9 @@ AHEAD = 4
 class Batches:
     """The rows of each update from tensors that have one row an image, the first of them pixels.
 
-    Of `rows` alone where these are given. `augmented` maps an update's pixels (B, 3, S, S) and its
-    number to what is trained on. What an update gets depends on its number alone.
+    Of `rows` alone where these are given. With a share `compressed` the pixels are augmented, and
+    so many of them encoded anew; with None they stay as they are. What an update gets depends on
+    its number alone.
     """
 
     def __init__(
@@ -27,11 +30,13 @@ class Batches:
         seed: int,
         device: torch.device,
         rows: Tensor | None = None,
-        augmented: Callable[[Tensor, int], Tensor] = lambda pixels, _: pixels,
+        compressed: float | None = None,
     ) -> None:
-        self._tensors, self._device, self._augmented = tensors, device, augmented
+        self._tensors, self._seed, self._device = tensors, seed, device
         self._rows = torch.arange(len(tensors[0])) if rows is None else rows
+        self._compressed = compressed
         self._stream = Stream(len(self._rows), seed)
+        self._changed = Replayed(change, device)
         self._coming: dict[tuple[int, int], Future[list[Tensor]]] = {}
         self._threads = ThreadPoolExecutor(AHEAD)
 
@@ -40,7 +45,11 @@ class Batches:
         made = (
             self._ahead(number, count) if _makes_ahead(self._device) else self._made(number, count)
         )
-        return [part.to(self._device, non_blocking=True) for part in made]
+        parts = [part.to(self._device, non_blocking=True) for part in made]
+        taken, drawn = parts[: len(self._tensors)], parts[len(self._tensors) :]
+        if drawn:
+            taken[0] = self._changed(taken[0], *drawn)
+        return taken
 
     def _ahead(self, number: int, count: int) -> list[Tensor]:
         """What was made while earlier updates ran; the next ones are begun."""
@@ -51,8 +60,11 @@ class Batches:
 
     def _made(self, number: int, count: int) -> list[Tensor]:
         rows = self._rows[self._stream.take(number * count, count)]
-        pixels, *others = (tensor[rows] for tensor in self._tensors)
-        parts = [self._augmented(pixels, number), *others]
+        parts = [tensor[rows] for tensor in self._tensors]
+        if self._compressed is not None:
+            # Numbers above are of the order in which images are taken.
+            generator = step_generator(self._seed, -1 - number)
+            parts += draw(count, parts[0].shape[-1], generator, self._compressed)
         # Only from pinned memory a copy to the GPU does not wait for the updates before it.
         return [part.pin_memory() for part in parts] if self._device.type == "cuda" else parts
 

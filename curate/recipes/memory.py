@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -31,5 +32,6 @@ def in_memory(train: Callable[[int], T], batch_size: int) -> tuple[T, dict[str, 
                     "it, or use --device cpu, a smaller backbone or smaller images"
                 ) from error
         # Outside of the handler, for the error holds on to the tensors of the step that failed.
+        gc.collect()
         torch.cuda.empty_cache()
         size //= 2

@@ -13,10 +13,8 @@ from torch import Tensor
 
 from curate.config import TrainConfig
 from curate.errors import CurateError
-from curate.images.transforms import augment
 from curate.model.network import TwoHeadNetwork
 from curate.model.progress import load_progress, save_every, save_progress
-from curate.model.sampling import step_generator
 from curate.model.split import LabeledSplit, accuracy
 from curate.recipes.batches import Batches
 from curate.recipes.replay import Replayed, set_rate, sgd
@@ -102,12 +100,10 @@ def pretrain(
     """
     device = next(network.parameters()).device
     optimizer = sgd(network, config, nesterov=config.schedule == "one-cycle")
-
-    def augmented(pixels: Tensor, number: int) -> Tensor:
-        return augment(pixels, step_generator(config.seed, number), config.compressed)
-
     batch = min(config.batch_size, len(train))
-    batches = Batches([train.pixels, train.labels], config.seed, device, augmented=augmented)
+    batches = Batches(
+        [train.pixels, train.labels], config.seed, device, compressed=config.compressed
+    )
     step = Replayed(partial(step_a, network, optimizer), device)
     course = Course(
         network,

@@ -88,7 +88,9 @@ class Replayed:
 
     def _captured(self, inputs: tuple[Tensor, ...]) -> torch.cuda.CUDAGraph:
         self._inputs, graph = [part.clone() for part in inputs], torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph), _fastest_convolutions():
+        # Other threads bring the next batches meanwhile; that is no part of the graph.
+        mode = "thread_local"
+        with torch.cuda.graph(graph, capture_error_mode=mode), _fastest_convolutions():
             self._result = self._update(*self._inputs)
         return graph
 

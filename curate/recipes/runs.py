@@ -14,11 +14,9 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from curate.config import GuardedRecipe, PaperRecipe
 from curate.errors import CurateError, UsageError
-from curate.images.transforms import augment
 from curate.model.candidates import Candidates
 from curate.model.network import TwoHeadNetwork
 from curate.model.progress import load_progress, save_every, save_progress
-from curate.model.sampling import step_generator
 from curate.model.split import LabeledSplit
 from curate.recipes.batches import Batches
 from curate.recipes.replay import Replayed, sgd
@@ -99,7 +97,7 @@ def run_guarded(
     device = next(network.parameters()).device
     labeled = [run.labeled.pixels, run.labeled.labels]
     streams = [
-        Batches(tensors, run.seed + stream, device, rows, _augmentation(run.seed + stream, recipe))
+        Batches(tensors, run.seed + stream, device, rows, recipe.compressed)
         for stream, (tensors, rows) in enumerate(
             [
                 (labeled, None),
@@ -136,13 +134,6 @@ def run_guarded(
     updates = _repeat(nn.ModuleList([network, average]), optimizer, update, bounds, met, run)
     network.load_state_dict(average.state_dict())
     return updates
-
-
-def _augmentation(seed: int, recipe: GuardedRecipe) -> Callable[[Tensor, int], Tensor]:
-    """By numbers below 0, for those above are of the order in which images are taken."""
-    return lambda pixels, number: augment(
-        pixels, step_generator(seed, -1 - number), recipe.compressed
-    )
 
 
 def newest_weight(updates: int) -> float:

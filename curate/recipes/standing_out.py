@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from curate.config import GuardedRecipe
-from curate.images.transforms import augment, compress
+from curate.images.augmentation import augment, compress
 from curate.model.candidates import Candidates
 from curate.model.discriminant import ROWS, chance_p_value, fit_discriminant
 from curate.model.inference import BATCH

@@ -17,7 +17,6 @@ from torch.nn import functional
 
 from curate.config import TrainConfig
 from curate.errors import UsageError
-from curate.images.transforms import augment
 from curate.model.device import training_autocast
 from curate.model.loss import entropy
 from curate.model.network import TwoHeadNetwork
@@ -99,7 +98,7 @@ def train_fold(network: TwoHeadNetwork, data: Fold, config: TrainConfig, progres
     batch = min(config.batch_size, len(data.kept))
     others = max(1, batch * len(data.left_out) // len(data.kept))
     kept, left_out = (
-        Batches(tensors, seed, device, augmented=partial(_augmented, seed))
+        Batches(tensors, seed, device, compressed=0.0)
         for seed, tensors in (
             (config.seed, [data.kept.pixels, data.kept.labels]),
             (config.seed + 1, [data.left_out.pixels]),
@@ -151,10 +150,6 @@ def rate(step: int, steps: int, config: TrainConfig) -> float:
     if config.schedule == "one-cycle":
         return learning_rate(step, steps, config)
     return config.learning_rate + (LAST_RATE - config.learning_rate) * step / max(steps - 1, 1)
-
-
-def _augmented(seed: int, pixels: Tensor, number: int) -> Tensor:
-    return augment(pixels, step_generator(seed, number))
 
 
 def _rows(split: LabeledSplit, chosen: Tensor) -> LabeledSplit:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from io import BytesIO
 
+import numpy as np
 import torch
+from PIL import Image
 
 from curate.errors import UsageError
-from curate.images.transforms import as_jpeg
 from curate.model.sampling import Stream
 from curate.model.split import LabeledSplit
 from examples.paper.datasets import Images, Spec, load
@@ -64,9 +66,19 @@ def jpeg_control(ours: Spec, quality: int) -> Sets:
     """
     sets = read_sets(ours, ours)
     count = len(sets.test) // 2
-    again = torch.stack([as_jpeg(image, quality) for image in sets.test.pixels[count:]])
+    again = torch.stack([_as_jpeg(image, quality) for image in sets.test.pixels[count:]])
     test = replace(sets.test, pixels=sets.test.pixels[:count])
     return Sets(sets.train, test, Images(again, None, ()))
+
+
+def _as_jpeg(pixels: torch.Tensor, quality: int) -> torch.Tensor:
+    """An image (3, S, S) of uint8 as a JPEG of this quality gives it back."""
+    stream = BytesIO()
+    Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy()).save(
+        stream, "JPEG", quality=quality
+    )
+    with Image.open(stream, formats=("JPEG",)) as decoded:
+        return torch.from_numpy(np.array(decoded)).permute(2, 0, 1)
 
 
 def labeled_of(sets: Sets, plan: Plan, seed: int) -> Labeled:

@@ -1,4 +1,4 @@
-"""From previews to tensors, and the random views of them that training sees."""
+"""From previews to tensors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from PIL import Image
 from curate.errors import StorageError
 from curate.images import transforms
 from curate.images.previews import Previews
-from curate.images.transforms import CHUNK, augment, load_pixels
+from curate.images.transforms import CHUNK, load_pixels
 
 
 def encoded(image: Image.Image, kind: str = "PNG") -> bytes:
@@ -93,67 +93,3 @@ def test_no_room_for_a_large_set(previews: Previews, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("os.posix_fallocate", full)
     with pytest.raises(StorageError, match="No space left on device; set TMPDIR"):
         load_pixels(previews, ["a"], 4)
-
-
-def views(pixels: torch.Tensor) -> set[tuple[int, ...]]:
-    """Every crop that may come out of one (1, 1, S, S) image, flipped or not."""
-    side = pixels.shape[-1]
-    border = side // 8
-    padded = torch.nn.functional.pad(pixels.float(), (border,) * 4, mode="reflect")
-    found = set()
-    for top in range(2 * border + 1):
-        for left in range(2 * border + 1):
-            crop = padded[:, :, top : top + side, left : left + side]
-            for view in (crop, crop.flip(3)):
-                found.add(tuple(view.flatten().int().tolist()))
-    return found
-
-
-def test_augment_gives_every_crop_and_flip_and_nothing_else() -> None:
-    image = torch.arange(64, dtype=torch.uint8).reshape(1, 1, 8, 8)
-    made = augment(image.expand(2_000, 1, 8, 8), torch.Generator().manual_seed(0))
-    assert made.dtype == torch.uint8
-    assert {tuple(view) for view in made.flatten(1).int().tolist()} == views(image)
-    assert len(views(image)) == 18
-
-
-def test_augment_moves_all_channels_together() -> None:
-    image = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16).expand(50, 3, 16, 16)
-    made = augment(image, torch.Generator().manual_seed(1))
-    assert torch.equal(made[:, 0], made[:, 1])
-    assert torch.equal(made[:, 0], made[:, 2])
-    assert not torch.equal(made[0], made[1])
-
-
-@pytest.mark.parametrize("compressed", [0.0, 0.5])
-def test_augment_is_a_function_of_its_generator(compressed: float) -> None:
-    pixels = torch.randint(0, 256, (8, 3, 16, 16), dtype=torch.uint8)
-    seeds = (3, 3, 4)
-    again = [augment(pixels, torch.Generator().manual_seed(seed), compressed) for seed in seeds]
-    assert torch.equal(again[0], again[1])
-    assert not torch.equal(again[0], again[2])
-
-
-def again(pixels: torch.Tensor, quality: int) -> bytes:
-    """The pixels as a JPEG gives them back."""
-    jpeg = io.BytesIO()
-    Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(jpeg, "JPEG", quality=quality)
-    return Image.open(jpeg).tobytes()
-
-
-def test_augment_encodes_a_share_of_the_images_at_every_quality_from_50_to_95() -> None:
-    generator = torch.Generator().manual_seed(5)
-    image = torch.randint(0, 256, (3, 1, 8), dtype=torch.uint8, generator=generator)
-    image = torch.cat([image, image.flip(2)], 2).expand(3, 16, 16)
-    pixels = image.expand(400, 3, 16, 16)
-    plain = augment(pixels, torch.Generator().manual_seed(0))
-    made = augment(pixels, torch.Generator().manual_seed(0), 0.4)
-    changed = [row for row in range(400) if not torch.equal(plain[row], made[row])]
-    assert 130 <= len(changed) <= 190
-    qualities = set()
-    for row in changed:
-        known = {again(plain[row], quality): quality for quality in range(50, 96)}
-        qualities.add(known[made[row].permute(1, 2, 0).numpy().tobytes()])
-    assert min(qualities) == 50
-    assert max(qualities) == 95
-    assert torch.equal(pixels, image.expand(400, 3, 16, 16))
