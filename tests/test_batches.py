@@ -104,5 +104,6 @@ def test_a_gpu_gets_what_a_processor_gets(compressed: float | None) -> None:
         found, wanted = there.take(number, 8), here.take(number, 8)
         assert {part.device.type for part in found} == {"cuda"}
         assert torch.equal(found[1].cpu(), wanted[1])
-        # Noise is hard for JPEG: here and there a coefficient is rounded to another step.
-        assert ((found[0].cpu().int() - wanted[0].int()).abs() <= 1).float().mean() > 0.97
+        far = ((found[0].cpu().int() - wanted[0].int()).abs() > 1).float().mean()
+        # A coefficient on the border of two steps changes its whole block, and noise has many.
+        assert far < (0.1 if compressed else 1e-9)
