@@ -16,7 +16,7 @@ from curate.model.candidates import Candidates
 from curate.model.loss import discrepancy, supervised_loss
 from curate.model.network import TwoHeadNetwork
 from curate.model.split import LabeledSplit
-from curate.recipes.pretraining import pretrain
+from curate.recipes.pretraining import epochs_between_saves, pretrain
 from curate.recipes.runs import (
     Diverged,
     Run,
@@ -179,6 +179,14 @@ def test_an_interrupted_run_ends_as_an_undisturbed_one(tmp_path: Path) -> None:
     assert seen[0] == 51
     for one, other in zip(whole.parameters(), resumed.parameters(), strict=True):
         assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("device", "updates", "epochs"),
+    [("cpu", 3, 1), ("cpu", 5_000, 1), ("cuda", 390, 3), ("cuda", 5_000, 1)],
+)
+def test_short_epochs_on_a_gpu_are_not_all_kept(device: str, updates: int, epochs: int) -> None:
+    assert epochs_between_saves(torch.device(device), updates) == epochs
 
 
 def test_the_weights_of_the_average_by_hand() -> None:

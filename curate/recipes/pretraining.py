@@ -41,6 +41,11 @@ def learning_rate(step: int, steps: int, config: TrainConfig) -> float:
     return config.learning_rate * 0.5 * (1 + math.cos(math.pi * (done - 0.2) / 0.8))
 
 
+def epochs_between_saves(device: torch.device, updates: int) -> int:
+    """How many epochs of so many updates go by until one is kept: more than one on a GPU alone."""
+    return math.ceil(save_every(device) / updates) if device.type == "cuda" else 1
+
+
 @dataclass(frozen=True)
 class Course:
     """A training in epochs: `update` maps the number of an update to its loss, and makes it."""
@@ -59,7 +64,8 @@ class Course:
 
         Goes on where the file stopped. Raises CurateError when the loss is no number.
         """
-        key = progress.stem
+        key, device = progress.stem, next(self.network.parameters()).device
+        between = epochs_between_saves(device, self.updates)
         facts = load_progress(progress, self.network, self.optimizer, key) or {"epochs": 0}
         for epoch in range(facts["epochs"], self.epochs):
             loss = self._epoch(epoch * self.updates)
@@ -67,15 +73,9 @@ class Course:
                 raise CurateError(
                     f"the loss is {loss} after epoch {epoch + 1}; try a smaller --learning-rate"
                 )
-            if self._keeps(epoch):
+            if epoch + 1 == self.epochs or (epoch + 1) % between == 0:
                 save_progress(progress, self.network, self.optimizer, {"epochs": epoch + 1}, key)
             yield epoch + 1, loss
-
-    def _keeps(self, epoch: int) -> bool:
-        """Whether an epoch is kept: all, but of short ones on a GPU some, and the last."""
-        device = next(self.network.parameters()).device
-        between = math.ceil(save_every(device) / self.updates) if device.type == "cuda" else 1
-        return epoch + 1 == self.epochs or (epoch + 1) % between == 0
 
     def _epoch(self, first: int) -> float:
         self.network.train()
