@@ -18,5 +18,7 @@ ruff check
 ruff format --check
 mypy
 lint-imports
-# Most tests start programs and wait for them: with several at a time they take half the time.
+# Most tests start programs and wait for them: with several at a time they take half the time. Each
+# computes on one core, for threads that share one with another test's wait for each other.
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 pytest --numprocesses auto --maxprocesses 4 --dist worksteal "$@"
