@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -72,11 +74,7 @@ def test_a_captured_update_learns_as_one_that_is_launched_each_time() -> None:
         net = network(CUDA)
         optimizer = sgd(net, CONFIG, nesterov=True)
         net.train()
-
-        def update(pixels: Tensor, labels: Tensor, net=net, optimizer=optimizer) -> Tensor:  # type: ignore[no-untyped-def]
-            return step_a(net, optimizer, pixels, labels)
-
-        step = Replayed(update, CUDA if captured else CPU)
+        step = Replayed(partial(step_a, net, optimizer), CUDA if captured else CPU)
         losses = []
         for number, rate in enumerate(rates):
             rows = (torch.arange(16) + 16 * number) % 96
@@ -127,7 +125,7 @@ def test_batches_without_room_are_halved_until_they_fit() -> None:
     """The room of a GPU is bounded for a while, so that a captured update does not fit."""
     torch.cuda.empty_cache()
     total = torch.cuda.mem_get_info()[1]
-    torch.cuda.set_per_process_memory_fraction(min(1.0, 3 * 2**30 / total))
+    torch.cuda.set_per_process_memory_fraction(min(1.0, 1.5 * 2**30 / total))
     try:
 
         def train(size: int) -> float:
@@ -139,8 +137,8 @@ def test_batches_without_room_are_halved_until_they_fit() -> None:
             return [float(step(pixels, labels)) for _ in range(6)][-1]
 
         loss, figures = in_memory(train, 256)
-        assert loss == loss
-        assert figures["batch_size"] in (16, 32, 64, 128)
+        assert math.isfinite(loss)
+        assert figures["batch_size"] in (8, 16, 32, 64, 128)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
         torch.cuda.empty_cache()
