@@ -171,6 +171,7 @@ CREATE TABLE score (
     msp FLOAT NOT NULL,
     energy FLOAT NOT NULL,
     knn FLOAT NOT NULL,
+    disagreement FLOAT NOT NULL,
     label TEXT NOT NULL,
     confidence FLOAT NOT NULL,
     p_value FLOAT NOT NULL,
@@ -183,12 +184,15 @@ CREATE TABLE score (
     CHECK (discrepancy BETWEEN 0 AND 2),
     CHECK (energy BETWEEN -1e300 AND 1e300),
     CHECK (knn BETWEEN 0 AND 1e300),
+    CHECK (disagreement BETWEEN 0 AND 1e300),
     CHECK (label <> ''),
     CHECK (msp BETWEEN 0 AND 1 AND confidence BETWEEN 0 AND 1),
     CHECK (p_value BETWEEN 1e-12 AND 1),
     CHECK (calibration IN ('held_out', 'canary'))
 );
 CREATE INDEX score_by_p_value ON score (checkpoint_id, p_value, score);
+CREATE INDEX score_by_score ON score (checkpoint_id, score, sha256);
+CREATE INDEX score_by_disagreement ON score (checkpoint_id, disagreement, sha256);
 
 -- A person's word: appended, never overwritten. The highest seq of an image stands. A step is what
 -- was judged at once. A row that undoes a step repeats what stood before it.
@@ -313,6 +317,7 @@ SELECT
     detector.msp AS msp,
     detector.energy AS energy,
     detector.knn AS knn,
+    detector.disagreement AS disagreement,
     COALESCE(review.class_name, classifier.label) AS label,
     classifier.confidence AS confidence
 FROM image

@@ -20,7 +20,7 @@ from curate.model.calibration import p_values
 from curate.model.checkpoint import Checkpoint
 from curate.model.inference import predict
 from curate.model.network import TwoHeadNetwork
-from curate.model.scores import Reference, Scores
+from curate.model.scores import Reference, Scores, disagreement
 from curate.workspace import Workspace
 
 ROLES = ("classifier", "detector")
@@ -111,7 +111,7 @@ def score_rows(made: Checkpoint, hashes: Sequence[str], scores: Scores) -> list[
     it was; any other against the calibration images that were held out.
     """
     read_against = ["canary" if name in made.pool else "held_out" for name in hashes]
-    score = made.score(scores)
+    score, apart = made.score(scores), disagreement(scores, made.standard)
     p = {name: p_values(score, torch.tensor(made.calibration[name])) for name in set(read_against)}
     return [
         NewScore(
@@ -121,6 +121,7 @@ def score_rows(made: Checkpoint, hashes: Sequence[str], scores: Scores) -> list[
             msp=float(scores.msp[i]),
             energy=float(scores.energy[i]),
             knn=float(scores.knn[i]),
+            disagreement=float(apart[i]),
             label=made.classes[int(scores.label[i])],
             confidence=float(scores.confidence[i]),
             p_value=float(p[against][i]),

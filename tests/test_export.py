@@ -133,7 +133,7 @@ def test_nothing_is_written_into_the_labeled_folder(workspace: Workspace, tmp_pa
 
 
 def score_of(sha256: str) -> NewScore:
-    return NewScore(sha256, 0.5, 0.5, 0.5, 0.0, 1.0, "disc", 0.5, 0.5, "held_out")
+    return NewScore(sha256, 0.5, 0.5, 0.5, 0.0, 1.0, 0.0, "disc", 0.5, 0.5, "held_out")
 
 
 @pytest.mark.parametrize(

@@ -74,10 +74,10 @@ def page(
 
 
 def among(
-    connection: Connection, query: Query, keys: Sequence[Key], all_paths: bool
+    connection: Connection, query: Query, hashes: Sequence[str], all_paths: bool
 ) -> list[ImageRow]:
-    """Those images with these `keys` that the query means, as of a page."""
-    rows = _chosen(query).where(Image.sha256.in_([sha256 for _, sha256 in keys]))
+    """Those images of `hashes` that the query means, as of a page."""
+    rows = _chosen(query).where(Image.sha256.in_(hashes))
     images = connection.execute(rows.order_by(Image.first_seen, Image.sha256)).all()
     return _shown(connection, query, images, all_paths)
 

@@ -5,7 +5,8 @@ A step is what was judged at once. The newest row of an image stands.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -13,6 +14,7 @@ from sqlalchemy import Connection, Engine, Select, func, select
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from curate.catalog.engine import chunks, insert, read, write
+from curate.catalog.rows import columns, made
 from curate.catalog.tables import Review
 from curate.catalog.tally import counting_reviews
 
@@ -21,27 +23,53 @@ Verdict = tuple[str, str, str | None]
 """sha256, "id", "ood" or "none" (no word on it), and the class where it is known."""
 
 
+@dataclass(frozen=True)
+class Judged:
+    """A step that was recorded, and the images left out of it: others had spoken on them since."""
+
+    step: int
+    passed_over: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Word:
+    """One word on an image; `undoes` is the step that it takes back, if it does."""
+
+    step: int
+    verdict: str
+    class_name: str | None
+    reviewer: str
+    reviewed_at: datetime
+    undoes: int | None
+
+
 class Reviews:
     """The reviews of a catalog."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def add(self, items: Sequence[Verdict], reviewer: str, now: datetime) -> int:
-        """Record verdicts as one step and return its number; an image named twice keeps the last.
+    def add(
+        self, items: Sequence[Verdict], reviewer: str, now: datetime, as_of: int | None = None
+    ) -> Judged:
+        """Record verdicts as one step; an image named twice keeps the last.
 
-        An image that the catalog does not hold is an IntegrityError.
+        Images on which there is a word after step `as_of`, which whoever judges has not seen, are
+        passed over. An image that the catalog does not hold is an IntegrityError.
         """
         judged = {sha256: (verdict, class_name) for sha256, verdict, class_name in items}
         with write(self._engine) as connection:
             step = _next_step(connection)
+            unseen = set() if as_of is None else _spoken_since(connection, as_of, judged)
+            for sha256 in unseen:
+                del judged[sha256]
             rows = [
                 {"sha256": sha256, "verdict": verdict, "class_name": class_name}
                 for sha256, (verdict, class_name) in judged.items()
             ]
             common = {"reviewer": reviewer, "reviewed_at": now, "step": step, "undoes": None}
             _append(connection, [row | common for row in rows])
-        return step
+        return Judged(step, frozenset(unseen))
 
     def undo(self, reviewer: str, now: datetime) -> int:
         """Take back the reviewer's last step that still stands; returns how many images it held.
@@ -65,6 +93,23 @@ class Reviews:
                 )
         return len(hashes)
 
+    def last_step(self) -> int:
+        """The number of the newest step; 0 before there is one."""
+        with read(self._engine) as connection:
+            return _next_step(connection) - 1
+
+    def since(self, step: int, limit: int) -> list[str]:
+        """Images on which there is a word after `step`, at most `limit` of them."""
+        rows = select(Review.sha256).where(Review.step > step).distinct().limit(limit)
+        with read(self._engine) as connection:
+            return list(connection.scalars(rows))
+
+    def history(self, sha256: str) -> list[Word]:
+        """Every word on an image, the oldest first."""
+        rows = select(*columns(Word, Review)).where(Review.sha256 == sha256).order_by(Review.seq)
+        with read(self._engine) as connection:
+            return list(made(Word, connection.execute(rows)))
+
     def last_reviewer(self) -> str | None:
         """Who made the last step that still stands; None where there is none."""
         with read(self._engine) as connection:
@@ -73,6 +118,15 @@ class Reviews:
 
 def _next_step(connection: Connection) -> int:
     return (connection.scalar(select(func.max(Review.step))) or 0) + 1
+
+
+def _spoken_since(connection: Connection, step: int, hashes: Iterable[str]) -> set[str]:
+    """Those images on which there is a word after `step`."""
+    found = set[str]()
+    for piece in chunks(hashes):
+        rows = select(Review.sha256).where(Review.sha256.in_(piece), Review.step > step)
+        found.update(connection.scalars(rows))
+    return found
 
 
 def _last_standing(connection: Connection, reviewer: str) -> int | None:

@@ -52,6 +52,8 @@ class NewScore:
     msp: float
     energy: float
     knn: float
+    disagreement: float
+    """How far apart the methods lie that the score is made of; 0 where it is one alone."""
     label: str
     confidence: float
     p_value: float

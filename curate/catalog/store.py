@@ -20,6 +20,7 @@ from curate.catalog.leases import Leases
 from curate.catalog.models import Models
 from curate.catalog.places import Place, Stat, places, seen_as, seen_last
 from curate.catalog.query import Query
+from curate.catalog.queues import Queues
 from curate.catalog.rates import Rates
 from curate.catalog.reviews import Reviews
 from curate.catalog.rows import (
@@ -76,6 +77,7 @@ class Catalog:
         self.leases = Leases(engine)
         self.runs = Runs(engine)
         self.rates = Rates(engine)
+        self.queues = Queues(engine)
 
     @property
     def engine(self) -> Engine:
@@ -223,8 +225,9 @@ class Catalog:
             return
         left = few if after is None else few[bisect_right(few, after) :]
         for keys in chunks(left, PAGE):
+            hashes = [sha256 for _, sha256 in keys]
             with read(self._engine) as connection:
-                rows = listing.among(connection, query, keys, all_paths)
+                rows = listing.among(connection, query, hashes, all_paths)
             yield from rows
 
     def _walked(

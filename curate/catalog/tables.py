@@ -191,6 +191,8 @@ class Score(Base):
         ForeignKeyConstraint(["checkpoint_id"], ["checkpoint.checkpoint_id"]),
         ForeignKeyConstraint(["sha256"], ["image.sha256"]),
         Index("score_by_p_value", "checkpoint_id", "p_value", "score"),
+        Index("score_by_score", "checkpoint_id", "score", "sha256"),
+        Index("score_by_disagreement", "checkpoint_id", "disagreement", "sha256"),
     )
     checkpoint_id: Mapped[str] = key()
     sha256: Mapped[str] = key()
@@ -199,6 +201,7 @@ class Score(Base):
     msp: Mapped[float]
     energy: Mapped[float]
     knn: Mapped[float]
+    disagreement: Mapped[float]
     label: Mapped[str]
     confidence: Mapped[float]
     p_value: Mapped[float]

@@ -32,5 +32,6 @@ class CurrentTag(View):
     msp: Mapped[float | None]
     energy: Mapped[float | None]
     knn: Mapped[float | None]
+    disagreement: Mapped[float | None]
     label: Mapped[str | None]
     confidence: Mapped[float | None]

@@ -103,12 +103,28 @@ def combined(scores: Scores, standard: Standard) -> Tensor:
     on every inbox, and any one fails on some; their mean fails on none that were measured.
     Raises ValueError for scores that were made without the reference.
     """
+    return _standardised(scores, standard).mean(0)
+
+
+def disagreement(scores: Scores, standard: Standard) -> Tensor:
+    """How far apart the methods lie that `combined` takes the mean of, in the same unit: (N,).
+
+    0 without a standard: one method has nobody to disagree with.
+    """
+    if not standard:
+        return torch.zeros_like(scores.discrepancy)
+    parts = _standardised(scores, standard)
+    return parts.amax(0) - parts.amin(0)
+
+
+def _standardised(scores: Scores, standard: Standard) -> Tensor:
+    """How many standard deviations above ID images each method's score lies: (methods, N)."""
     columns = [
         (_spread_out(scores, name) - standard[name][0]) / standard[name][1]
         for name in (*COMBINED, LEARNED)  # always in this order: sums of floats depend on it
         if name in standard
     ]
-    return torch.stack(columns).mean(0)
+    return torch.stack(columns)
 
 
 def tag_score(scores: Scores, standard: Standard) -> Tensor:

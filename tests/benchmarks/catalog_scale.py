@@ -59,7 +59,7 @@ def score(number: int) -> NewScore:
     """A score whose rank among CALIBRATED is drawn evenly, so that one in twenty is flagged."""
     rank, label = random.Random(number).uniform(0, CALIBRATED + 1), LABELS[number % len(LABELS)]
     s, p = 2 - 2 * rank / (CALIBRATED + 1), (int(rank) + 1) / (CALIBRATED + 1)
-    return NewScore(name_of(number), s, s, 0.5, -1.0, 1.0, label, 0.9, p, "held_out")
+    return NewScore(name_of(number), s, s, 0.5, -1.0, 1.0, p, label, 0.9, p, "held_out")
 
 
 def begin(catalog: Catalog) -> str:

@@ -48,7 +48,13 @@ def stored(place: Place, rows: Select[*tuple[Any, ...]]) -> list[tuple[Any, ...]
     return found
 
 
-def score(number: int, p_value: float = 0.5, label: str = "shirt", score: float = 0.25) -> NewScore:
+def score(
+    number: int,
+    p_value: float = 0.5,
+    label: str = "shirt",
+    score: float = 0.25,
+    disagreement: float = 0.25,
+) -> NewScore:
     """A score of the image `number`."""
     return NewScore(
         sha256=name_of(number),
@@ -57,6 +63,7 @@ def score(number: int, p_value: float = 0.5, label: str = "shirt", score: float 
         msp=0.125,
         energy=-3.5,
         knn=0.75,
+        disagreement=disagreement,
         label=label,
         confidence=0.875,
         p_value=p_value,

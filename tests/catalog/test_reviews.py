@@ -7,6 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from curate.catalog.query import Query
+from curate.catalog.reviews import Word
 from curate.catalog.store import Catalog
 from curate.catalog.tables import Review
 
@@ -49,7 +50,7 @@ def test_choosing_a_rate_tags_again_at_once(scored: Catalog) -> None:
 
 def test_a_review_stands_over_the_score_and_over_none(scored: Catalog) -> None:
     judged = [(name_of(0), "id", "bag"), (name_of(3), "ood", None), (name_of(5), "ood", None)]
-    assert scored.reviews.add(judged, "ann", after(hours=1)) == 1
+    assert scored.reviews.add(judged, "ann", after(hours=1)).step == 1
     assert tags(scored) == ["id", "ood", "ood", "ood", "id", "ood"]
     rows = {row.sha256: row for row in scored.iter_images(Query())}
     labels = [rows[name_of(number)].label for number in (0, 3, 5)]
@@ -141,3 +142,29 @@ def test_a_step_with_an_unknown_image_is_not_kept_at_all(scored: Catalog) -> Non
     with pytest.raises(IntegrityError):
         scored.reviews.add([(name_of(1), "id", None), (name_of(99), "id", None)], "ann", NOW)
     assert scored.reviewed() == []
+
+
+def test_what_others_said_since_is_passed_over(scored: Catalog) -> None:
+    seen = scored.reviews.add([(name_of(0), "id", None)], "ann", NOW).step
+    other = scored.reviews.add([(name_of(1), "id", "bag"), (name_of(2), "id", None)], "bob", NOW)
+    both = [(name_of(number), "ood", None) for number in (0, 1)]
+    judged = scored.reviews.add(both, "ann", NOW, as_of=seen)
+    assert judged.passed_over == {name_of(1)}
+    assert tags(scored)[:3] == ["ood", "id", "id"]
+    assert scored.reviews.add(both, "ann", NOW, as_of=judged.step).passed_over == set()
+    assert tags(scored)[:3] == ["ood", "ood", "id"]
+    assert scored.reviews.since(seen, 10) == sorted(map(name_of, range(3)))
+    assert scored.reviews.since(other.step, 10) == sorted(map(name_of, range(2)))
+    assert scored.reviews.last_step() == judged.step + 1
+
+
+def test_the_history_of_an_image_is_every_word_on_it(scored: Catalog) -> None:
+    assert scored.reviews.history(name_of(3)) == []
+    scored.reviews.add([(name_of(3), "id", "bag")], "ann", NOW)
+    scored.reviews.add([(name_of(3), "ood", None)], "bob", after(hours=1))
+    scored.reviews.undo("bob", after(hours=2))
+    assert scored.reviews.history(name_of(3)) == [
+        Word(1, "id", "bag", "ann", NOW, None),
+        Word(2, "ood", None, "bob", after(hours=1), None),
+        Word(3, "id", "bag", "ann", after(hours=2), 2),
+    ]

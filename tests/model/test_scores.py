@@ -11,6 +11,7 @@ from curate.model.metrics import auroc
 from curate.model.scores import (
     Scores,
     combined,
+    disagreement,
     joined,
     knn_distance,
     score_logits,
@@ -108,6 +109,14 @@ def test_a_score_that_is_the_same_for_all_has_the_least_deviation() -> None:
     assert combined(reference, standard).tolist() == pytest.approx([0, 0], abs=0.05)
     above = known([0.5], energy=[-0.1], knn=[0.3 + 3e-5])
     assert combined(above, standard).item() == pytest.approx(10, abs=0.1)
+
+
+def test_the_disagreement_is_the_distance_of_the_farthest_methods() -> None:
+    standard = {"discrepancy": (0.0, 1.0), "energy": (1.0, 2.0), "knn": (0.5, 0.25)}
+    # An energy of 5 is 2 deviations above, 1 none; a distance of 0.25 is 1 below, 1 is 2 above.
+    found = disagreement(known([1 - LEAST, 1 - LEAST], [5.0, 1.0], [0.25, 1.0]), standard)
+    assert found.tolist() == pytest.approx([3.0, 2.0], abs=1e-6)
+    assert disagreement(known([0.5], [1.0], [1.0]), {}).tolist() == [0.0]
 
 
 def test_images_are_tagged_by_the_discrepancy_where_there_is_no_standard() -> None:
