@@ -25,6 +25,7 @@ ORDER = [
     "export",
     "rate",
     "status",
+    "check",
     "models",
     "evaluate",
     "doctor",
@@ -68,7 +69,7 @@ class Commands(Group):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Refuse empty arguments: as a path they would mean the working directory."""
-        if "" in args and args[0] != "list":
+        if "" in args and args[0] not in ("list", "check"):
             ctx.fail("An argument is empty. Is a variable of your shell unset?")
         return super().parse_args(ctx, args)
 
