@@ -79,7 +79,7 @@ class Commands(Group):
             with console.quiet_pipe():
                 return super().invoke(ctx)
         except CurateError as error:
-            console.error(str(error))
+            console.error(str(error), exit_code=error.exit_code)
             raise typer.Exit(error.exit_code) from error
         except MemoryError as error:
             console.error("out of memory; try a smaller --batch-size or close other programs")
@@ -129,7 +129,7 @@ def main() -> None:
     try:
         app()
     except Stopped as stopped:
-        console.note("stopped; what was done is kept")
+        console.note("stopped; what was done is kept", event="stopped")
         sys.exit(stopped.exit_code)
     except OSError as error:
         console.discard(sys.stdout)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from curate import console
-from curate.cli import shown
+from curate.cli import shown, watching
 from curate.cli.app import app
 from curate.cli.options import (
     LONGEST_SETTLE,
@@ -19,6 +19,7 @@ from curate.cli.options import (
     FinetuneImages,
     FinetuneMinutes,
     Json,
+    LogFormat,
     Null,
     RecipeName,
     RecipeOfThat,
@@ -79,6 +80,9 @@ def watch(
     finetune_minutes: FinetuneMinutes = None,
     recipe: RecipeOfThat = None,
     poll: Annotated[bool, typer.Option("--poll", help="Scan only; use no events.")] = False,
+    log_format: Annotated[
+        LogFormat, typer.Option(help="Of standard error; json: one object a line.")
+    ] = LogFormat.text,
     device: Device = "auto",
     json: Json = False,
     catalog: Catalog = None,
@@ -89,6 +93,7 @@ def watch(
     from curate.watch import watch
     from curate.workspace import open_workspace
 
+    console.log_as_json(log_format is LogFormat.json)
     if once:
         _check_once(finetune_images, finetune_minutes, recipe)
     images = WatchConfig.finetune_images if finetune_images is None else finetune_images
@@ -105,10 +110,11 @@ def watch(
         _inherit(catalog, workspace.folder)
         scorer = Scorer(workspace, choose_device(device))
         doing = "taking what is in" if once else "watching"
-        console.note(f"{doing} {console.safe(inbox)}; Ctrl-C ends it")
-        with shown.Watching() as told:
+        began = f"{doing} {console.safe(inbox)}; Ctrl-C ends it"
+        console.note(began, event="started", inbox=inbox.absolute(), once=once)
+        with watching.Watching() as told:
             watched = watch(workspace, inbox, scorer, decoder, config, child, told.tell)
-        shown.watched(watched, workspace.catalog, json)
+        watching.watched(watched, workspace.catalog, json)
 
 
 @app.command()

@@ -115,6 +115,13 @@ class FormatName(StrEnum):
     imagefolder = "imagefolder"
 
 
+class LogFormat(StrEnum):
+    """How the lines on standard error are written."""
+
+    text = "text"
+    json = "json"
+
+
 def share(text: str) -> float:
     """A share in [0, 1], from "2%" or "0.02"."""
     try:
