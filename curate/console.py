@@ -17,6 +17,7 @@ from functools import partial
 from itertools import islice
 from pathlib import PurePath
 from textwrap import TextWrapper
+from types import SimpleNamespace
 from typing import IO
 
 from rich import box
@@ -110,11 +111,7 @@ def _python_warning(message: Warning | str, *_where: object, **_to: object) -> N
     warn(str(message), event="python_warning")
 
 
-class _Log:
-    as_json = False
-
-
-_log = _Log()
+_log = SimpleNamespace(as_json=False)
 
 
 def note(

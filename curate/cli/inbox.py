@@ -91,6 +91,7 @@ def watch(
     from curate.model.device import choose_device
     from curate.score import Scorer
     from curate.watch import watch
+    from curate.watch.manager import ServiceManager
     from curate.workspace import open_workspace
 
     console.log_as_json(log_format is LogFormat.json)
@@ -113,7 +114,16 @@ def watch(
         began = f"{doing} {console.safe(inbox)}; Ctrl-C ends it"
         console.note(began, event="started", inbox=inbox.absolute(), once=once)
         with watching.Watching() as told:
-            watched = watch(workspace, inbox, scorer, decoder, config, child, told.tell)
+            watched = watch(
+                workspace,
+                inbox,
+                scorer,
+                decoder,
+                config,
+                child,
+                told.tell,
+                ServiceManager(os.environ),
+            )
         watching.watched(watched, workspace.catalog, json)
 
 

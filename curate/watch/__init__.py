@@ -20,6 +20,7 @@ from curate.ingest import Source
 from curate.score import Scorer
 from curate.watch.events import Event, Watched
 from curate.watch.hints import observed
+from curate.watch.manager import ServiceManager
 from curate.watch.service import Watch
 from curate.workspace import Workspace, hold
 
@@ -32,6 +33,7 @@ def watch(
     config: WatchConfig,
     child_command: Sequence[str] = (sys.executable, "-m", "curate", "finetune"),
     on_event: Callable[[Event], None] = lambda _: None,
+    manager: ServiceManager | None = None,
 ) -> Watched:
     """Watch `inbox` until interrupted, or with `once` until what is there now is done.
 
@@ -43,8 +45,10 @@ def watch(
         source = Source(workspace, real(inbox), decoder)
         name = f"watch:{source.source_id}"
         lease = stack.enter_context(hold(workspace, name, f"the inbox {str(source.root)!r}"))
-        service = Watch(workspace, source, scorer, config, child_command, lease, on_event)
+        service = Watch(workspace, source, scorer, config, child_command, lease, on_event, manager)
         stack.callback(service.stop_child)
+        service.manager.ready()
+        stack.callback(service.manager.stopping)
         if config.once:
             return _once(service)
         _for_ever(service)
@@ -57,7 +61,7 @@ def _once(service: Watch) -> Watched:
     service.turn(now)
     # The last turn is one after `end`: a machine that stalls must not make it leave quiet files.
     while service.has_room or (service.waiting and now < end):
-        service.lease.renew()
+        service.go_on()
         time.sleep(service.pause(now))
         now = time.monotonic()
         if service.has_room:
@@ -73,7 +77,7 @@ def _for_ever(service: Watch) -> None:
         with _hinted(service) as service.has_events:
             while not service.root_changed():
                 service.turn(time.monotonic())
-                service.lease.renew()
+                service.go_on()
                 service.wait()
 
 

@@ -27,6 +27,7 @@ from curate.watch.events import (
 )
 from curate.watch.finetuning import Finetuning
 from curate.watch.hints import Hints, topmost, watches_left
+from curate.watch.manager import ServiceManager
 from curate.workspace import Lease, Workspace
 
 RETRY_SECONDS = 3_600.0
@@ -45,9 +46,10 @@ class Watch:
         child_command: Sequence[str],
         lease: Lease,
         on_event: Callable[[Event], None],
+        manager: ServiceManager | None = None,
     ) -> None:
         self.workspace, self.source, self.scorer, self.config = workspace, source, scorer, config
-        self.lease = lease
+        self.lease, self.manager = lease, manager or ServiceManager({})
         self.hints = Hints(source.root)
         self.total = Watched()
         self._tracker = StabilityTracker(config.settle_seconds)
@@ -73,12 +75,20 @@ class Watch:
         if scanned and not settled:
             self._score_queued()
         self._finetune_due(now)
+        self.manager.status(self._doing())
+
+    def go_on(self) -> None:
+        """Keep the lease and tell the service manager; called wherever work may take long."""
+        self.lease.renew()
+        self.manager.alive()
 
     def pause(self, now: float) -> float:
         """Seconds until the next turn has something to do, hints apart."""
         due = [now if self.has_room else self._next_scan, self._tracker.next_due(now)]
         if self._child or self.config.finetune_minutes:
             due.append(now + 1.0)
+        if self.manager.every:
+            due.append(now + self.manager.every)
         return max(0.5, min(moment for moment in due if moment is not None) - now)
 
     def wait(self) -> None:
@@ -88,6 +98,12 @@ class Watch:
             time.sleep(max(0.0, min(self._next_hint - now, self.pause(now))))
         else:
             self.hints.arrived.wait(self.pause(now))
+
+    def _doing(self) -> str:
+        """A line for the service manager, without names: a file could be called anything."""
+        images = self.total.ingested.images
+        doing = "fine-tuning and watching" if self._child else "watching"
+        return f"{doing}; {images} new images, {self.total.ingested.unreadable} unreadable"
 
     @property
     def waiting(self) -> int:
@@ -121,6 +137,7 @@ class Watch:
         for directory in directories:
             for file in scan(directory, refused.refuse):
                 files += 1
+                self.manager.alive()
                 if not self.source.is_known(file) and not self._tracker.observe(file, now):
                     self.left_over = True
         took = time.monotonic() - began
@@ -167,18 +184,18 @@ class Watch:
 
     def _arrive(self, paths: list[Path], before: int, total: int) -> None:
         def read(done: int) -> None:
-            self.lease.renew()
+            self.go_on()
             self._on_event(Reading(before + done, total))
 
         ingested = self.source.ingest(paths, read)
-        scored = self.scorer.score_active(lambda _: self.lease.renew())
+        scored = self.scorer.score_active(lambda _: self.go_on())
         self.total.ingested.add(ingested)
         self.total.scored += scored
         self._on_event(Arrived(ingested, scored))
 
     def _score_queued(self) -> None:
         """Score what no arrival of ours has queued: what was left, or `doctor` queued again."""
-        scored = self.scorer.score_active(lambda _: self.lease.renew())
+        scored = self.scorer.score_active(lambda _: self.go_on())
         if scored:
             self.total.scored += scored
             self._on_event(Arrived(Ingested(), scored))

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import shlex
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import typer
 import yaml
 
@@ -34,3 +39,25 @@ def test_the_workflow_runs_commands_that_there_are() -> None:
     assert read[1]["query"] == ["since:1d", "source:inbox"]
     assert (read[1]["max_ood_rate"], read[1]["confidence"]) == (0.1, 0.95)
     assert (read[1]["max_unreadable"], read[1]["max_pending"], read[1]["min_images"]) == (20, 0, 1)
+
+
+UNIT = EXAMPLES / "systemd" / "curate-watch.service"
+
+
+def test_the_unit_starts_a_watch() -> None:
+    (command,) = re.findall(r"^ExecStart=(.*)$", UNIT.read_text(encoding="utf-8"), re.MULTILINE)
+    read = parsed(command)
+    assert read["inbox"] == Path("/srv/uploads/inbox")
+    assert read["log_format"] == "json"
+    assert not read["once"]
+
+
+def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("no systemd-analyze here")
+    unit, text = tmp_path / UNIT.name, UNIT.read_text(encoding="utf-8")
+    text = text.replace("/opt/curate/bin/curate", f"{sys.executable} -m curate")
+    unit.write_text(text.replace("User=curate", "User=root"), encoding="utf-8")
+    command = ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", str(unit)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
