@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -31,6 +31,10 @@ from curate.config import DecodeConfig, WatchConfig
 from curate.errors import UnreadableInputs, UsageError
 from curate.images.decode import Decoder
 from curate.images.inbox import check_inbox
+
+if TYPE_CHECKING:
+    from curate.watch.events import Watched
+    from curate.workspace import Workspace
 
 
 @app.command()
@@ -83,15 +87,17 @@ def watch(
     log_format: Annotated[
         LogFormat, typer.Option(help="Of standard error; json: one object a line.")
     ] = LogFormat.text,
+    metrics: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=65_535, metavar="PORT", help="Serve figures for Prometheus on 127.0.0.1."
+        ),
+    ] = None,
     device: Device = "auto",
     json: Json = False,
     catalog: Catalog = None,
 ) -> None:
     """Catalog and tag images as they arrive; fine-tune when due."""
-    from curate.model.device import choose_device
-    from curate.score import Scorer
-    from curate.watch import watch
-    from curate.watch.manager import ServiceManager
     from curate.workspace import open_workspace
 
     console.log_as_json(log_format is LogFormat.json)
@@ -109,22 +115,32 @@ def watch(
     child = finetune_command(recipe or RecipeName.guarded, device)
     with open_workspace(catalog, create=True) as workspace, Decoder(DecodeConfig()) as decoder:
         _inherit(catalog, workspace.folder)
-        scorer = Scorer(workspace, choose_device(device))
-        doing = "taking what is in" if once else "watching"
-        began = f"{doing} {console.safe(inbox)}; Ctrl-C ends it"
-        console.note(began, event="started", inbox=inbox.absolute(), once=once)
-        with watching.Watching() as told:
-            watched = watch(
-                workspace,
-                inbox,
-                scorer,
-                decoder,
-                config,
-                child,
-                told.tell,
-                ServiceManager(os.environ),
-            )
+        watched = _watch(workspace, inbox, decoder, device, config, child, metrics)
         watching.watched(watched, workspace.catalog, json)
+
+
+def _watch(
+    workspace: Workspace,
+    inbox: Path,
+    decoder: Decoder,
+    device: str,
+    config: WatchConfig,
+    child: list[str],
+    port: int | None,
+) -> Watched:
+    """Watch, and tell of it on standard error, to the service manager and to Prometheus."""
+    from curate.model.device import choose_device
+    from curate.score import Scorer
+    from curate.watch import watch
+    from curate.watch.manager import ServiceManager
+    from curate.watch.metrics import measured
+
+    scorer, manager = Scorer(workspace, choose_device(device)), ServiceManager(os.environ)
+    with watching.Watching() as told, measured(workspace.catalog, port, told.tell) as tell:
+        doing = "taking what is in" if config.once else "watching"
+        began = f"{doing} {console.safe(inbox)}; Ctrl-C ends it"
+        console.note(began, event="started", inbox=inbox.absolute(), once=config.once)
+        return watch(workspace, inbox, scorer, decoder, config, child, tell, manager)
 
 
 @app.command()

@@ -40,7 +40,7 @@ class Watching(Stages):
 
     def tell(self, found: Event) -> None:
         """Show what has just happened."""
-        from curate.watch.events import Arrived, Reading
+        from curate.watch.events import Arrived, Reading, Scanned
 
         if isinstance(found, Reading):
             self._left = found.total - found.done
@@ -48,7 +48,7 @@ class Watching(Stages):
                 self.advance("reading", found.done, found.total)
         elif isinstance(found, Arrived):
             self._arrived(found)
-        else:
+        elif not isinstance(found, Scanned):
             _event(found)
 
     def _arrived(self, found: Arrived) -> None:

@@ -26,6 +26,14 @@ class Arrived:
 
 
 @dataclass(frozen=True)
+class Scanned:
+    """The whole inbox was scanned."""
+
+    files: int
+    seconds: float
+
+
+@dataclass(frozen=True)
 class FinetuneStarted:
     """A fine-tune fell due: `images` have arrived since the last one."""
 
@@ -54,7 +62,9 @@ class InboxGone:
     inbox: Path
 
 
-Event = Reading | Arrived | FinetuneStarted | FinetuneEnded | FinetuneImpossible | InboxGone
+Event = (
+    Reading | Arrived | Scanned | FinetuneStarted | FinetuneEnded | FinetuneImpossible | InboxGone
+)
 
 
 @dataclass

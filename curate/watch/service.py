@@ -23,6 +23,7 @@ from curate.watch.events import (
     FinetuneStarted,
     InboxGone,
     Reading,
+    Scanned,
     Watched,
 )
 from curate.watch.finetuning import Finetuning
@@ -147,7 +148,7 @@ class Watch:
             self.has_events = self.has_events and watches_left(self.source.root)
             every = self.config.poll_seconds if self._polls else self.config.scan_seconds
             self._next_scan = now + max(every, 100 * took)
-            self._record_scan(files)
+            self._record_scan(files, took)
 
     def _tell_refused(self, found: list[tuple[Path, str]], whole: bool) -> None:
         """Tell of what a scan could not look at: once, until a scan of the whole could."""
@@ -158,7 +159,7 @@ class Watch:
             self.total.ingested.add(told)
             self._on_event(Arrived(told, 0))
 
-    def _record_scan(self, files: int) -> None:
+    def _record_scan(self, files: int, seconds: float) -> None:
         root = self.source.root
         if not os.path.isdir(root):  # Path.is_dir raises what a dead mount says
             self._root_is = None
@@ -167,6 +168,7 @@ class Watch:
             return
         mode = "poll" if self._polls else "events"
         self.workspace.catalog.record_scan(self.source.source_id, datetime.now(UTC), files, mode)
+        self._on_event(Scanned(files, seconds))
 
     def root_changed(self) -> bool:
         """Whether the root is another directory than when last asked (re-created, remounted)."""

@@ -48,7 +48,7 @@ def test_the_unit_starts_a_watch() -> None:
     (command,) = re.findall(r"^ExecStart=(.*)$", UNIT.read_text(encoding="utf-8"), re.MULTILINE)
     read = parsed(command)
     assert read["inbox"] == Path("/srv/uploads/inbox")
-    assert read["log_format"] == "json"
+    assert (read["log_format"], read["metrics"]) == ("json", 9464)
     assert not read["once"]
 
 
