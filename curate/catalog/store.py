@@ -16,8 +16,10 @@ from sqlalchemy import Engine, delete, func, select, union_all, update
 from curate.catalog import adding, counting, listing
 from curate.catalog.candidates import Key, candidates
 from curate.catalog.engine import chunks, insert, read, write
+from curate.catalog.hooks import Hooks
 from curate.catalog.leases import Leases
 from curate.catalog.models import Models
+from curate.catalog.notices import announce
 from curate.catalog.places import Place, Stat, places, seen_as, seen_last
 from curate.catalog.query import Query
 from curate.catalog.rates import Rates
@@ -76,6 +78,7 @@ class Catalog:
         self.leases = Leases(engine)
         self.runs = Runs(engine)
         self.rates = Rates(engine)
+        self.hooks = Hooks(engine)
 
     @property
     def engine(self) -> Engine:
@@ -197,6 +200,7 @@ class Catalog:
                 contents = [row.sha256 for row in piece]
                 with counting_scores(connection, contents, checkpoint_id):
                     connection.execute(statement, [values(row) | common for row in piece])
+                announce(connection, checkpoint_id, now, contents)
                 connection.execute(
                     delete(Pending).where(
                         Pending.checkpoint_id == checkpoint_id, Pending.sha256.in_(contents)

@@ -34,6 +34,7 @@ from curate.images.inbox import check_inbox
 
 if TYPE_CHECKING:
     from curate.watch.events import Watched
+    from curate.watch.hook import Target
     from curate.workspace import Workspace
 
 
@@ -87,6 +88,10 @@ def watch(
     log_format: Annotated[
         LogFormat, typer.Option(help="Of standard error; json: one object a line.")
     ] = LogFormat.text,
+    on_tag: Annotated[
+        str | None,
+        typer.Option(metavar="COMMAND|URL", help="Told of newly tagged images; `none` ends that."),
+    ] = None,
     metrics: Annotated[
         int | None,
         typer.Option(
@@ -98,6 +103,7 @@ def watch(
     catalog: Catalog = None,
 ) -> None:
     """Catalog and tag images as they arrive; fine-tune when due."""
+    from curate.watch.hook import target_of
     from curate.workspace import open_workspace
 
     console.log_as_json(log_format is LogFormat.json)
@@ -112,10 +118,13 @@ def watch(
         poll=poll,
     )
     check_inbox(inbox.absolute(), None)  # a wrong name leaves no empty catalog behind
+    target = None if on_tag is None or on_tag == "none" else target_of(on_tag, os.environ)
     child = finetune_command(recipe or RecipeName.guarded, device)
     with open_workspace(catalog, create=True) as workspace, Decoder(DecodeConfig()) as decoder:
         _inherit(catalog, workspace.folder)
-        watched = _watch(workspace, inbox, decoder, device, config, child, metrics)
+        if on_tag == "none":
+            workspace.catalog.hooks.remove()
+        watched = _watch(workspace, inbox, decoder, device, config, child, metrics, target)
         watching.watched(watched, workspace.catalog, json)
 
 
@@ -127,6 +136,7 @@ def _watch(
     config: WatchConfig,
     child: list[str],
     port: int | None,
+    target: Target | None,
 ) -> Watched:
     """Watch, and tell of it on standard error, to the service manager and to Prometheus."""
     from curate.model.device import choose_device
@@ -140,7 +150,7 @@ def _watch(
         doing = "taking what is in" if config.once else "watching"
         began = f"{doing} {console.safe(inbox)}; Ctrl-C ends it"
         console.note(began, event="started", inbox=inbox.absolute(), once=config.once)
-        return watch(workspace, inbox, scorer, decoder, config, child, tell, manager)
+        return watch(workspace, inbox, scorer, decoder, config, child, tell, manager, target)
 
 
 @app.command()

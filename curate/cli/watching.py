@@ -14,6 +14,7 @@ from curate.ingest import Ingested
 if TYPE_CHECKING:
     from curate.watch.events import (
         Arrived,
+        DeliveryFailed,
         Event,
         FinetuneEnded,
         FinetuneImpossible,
@@ -63,9 +64,16 @@ class Watching(Stages):
         self._sum, self._scored = Ingested(), 0
 
 
-def _event(found: FinetuneStarted | FinetuneEnded | FinetuneImpossible | InboxGone) -> None:
+def _event(
+    found: FinetuneStarted | FinetuneEnded | FinetuneImpossible | DeliveryFailed | InboxGone,
+) -> None:
     """One line for what a watch has just done."""
-    from curate.watch.events import FinetuneEnded, FinetuneImpossible, FinetuneStarted
+    from curate.watch.events import (
+        DeliveryFailed,
+        FinetuneEnded,
+        FinetuneImpossible,
+        FinetuneStarted,
+    )
 
     if isinstance(found, FinetuneStarted):
         came = counted(found.images, "image{s}")
@@ -85,6 +93,9 @@ def _event(found: FinetuneStarted | FinetuneEnded | FinetuneImpossible | InboxGo
             exit_code=found.exit_code,
             reason=found.reason,
         )
+    elif isinstance(found, DeliveryFailed):
+        said = f"--on-tag: {found.reason}; its images wait and are delivered again"
+        console.warn(said, clock=True, event="delivery_failed", reason=found.reason)
     else:
         said = f"{safe(found.inbox)} is not there; waiting for it"
         console.warn(said, clock=True, event="inbox_gone", inbox=found.inbox)

@@ -56,6 +56,13 @@ class FinetuneImpossible:
 
 
 @dataclass(frozen=True)
+class DeliveryFailed:
+    """The hook did not accept a delivery; its images wait, and are delivered again."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
 class InboxGone:
     """The inbox is not there any more; nothing is forgotten, the watch waits for it."""
 
@@ -63,7 +70,14 @@ class InboxGone:
 
 
 Event = (
-    Reading | Arrived | Scanned | FinetuneStarted | FinetuneEnded | FinetuneImpossible | InboxGone
+    Reading
+    | Arrived
+    | Scanned
+    | FinetuneStarted
+    | FinetuneEnded
+    | FinetuneImpossible
+    | DeliveryFailed
+    | InboxGone
 )
 
 

@@ -21,11 +21,12 @@ from prometheus_client import (
     Summary,
     make_wsgi_app,
 )
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import ThreadingWSGIServer
 from prometheus_client.registry import Collector
 
 from curate import __version__
+from curate.catalog.hooks import HookRow
 from curate.catalog.store import Catalog
 from curate.errors import CurateError, UsageError
 from curate.watch.events import Arrived, Event, FinetuneEnded, FinetuneImpossible, Scanned
@@ -42,7 +43,7 @@ class _Catalog(Collector):
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
         """Nothing but `curate_catalog_up` 0 where the catalog cannot be read."""
         up = GaugeMetricFamily("curate_catalog_up", "Whether the catalog could be read.")
         try:
@@ -61,6 +62,20 @@ class _Catalog(Collector):
         for name, value in told.items():
             text = name.removeprefix("curate_").replace("_", " ").capitalize()
             yield GaugeMetricFamily(name, f"{text} in the catalog.", value=value)
+        if state := self._hook():
+            yield from _hook_figures(*state)
+
+    def _hook(self) -> tuple[HookRow, int] | None:
+        try:
+            return self._catalog.hooks.state()
+        except CurateError:
+            return None
+
+
+def _hook_figures(hook: HookRow, waiting: int) -> Iterator[Metric]:
+    yield GaugeMetricFamily("curate_hook_waiting", "Images to be told of.", value=waiting)
+    yield CounterMetricFamily("curate_hook_delivered", "Images told of.", value=hook.delivered)
+    yield CounterMetricFamily("curate_hook_failures", "Deliveries not taken.", value=hook.failures)
 
 
 class Metrics:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -48,13 +48,14 @@ class Watch:
         lease: Lease,
         on_event: Callable[[Event], None],
         manager: ServiceManager | None = None,
+        failures: Callable[[], Iterable[Event]] = tuple,
     ) -> None:
         self.workspace, self.source, self.scorer, self.config = workspace, source, scorer, config
         self.lease, self.manager = lease, manager or ServiceManager({})
         self.hints = Hints(source.root)
         self.total = Watched()
         self._tracker = StabilityTracker(config.settle_seconds)
-        self._child_command, self._on_event = child_command, on_event
+        self._child_command, self._on_event, self._failures = child_command, on_event, failures
         self._child: Finetuning | None = None
         self._next_scan = 0.0
         self._next_hint = 0.0
@@ -77,6 +78,8 @@ class Watch:
             self._score_queued()
         self._finetune_due(now)
         self.manager.status(self._doing())
+        for failure in self._failures():
+            self._on_event(failure)
 
     def go_on(self) -> None:
         """Keep the lease and tell the service manager; called wherever work may take long."""
