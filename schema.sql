@@ -261,6 +261,30 @@ CREATE TABLE lease (
     CHECK (released IN (TRUE, FALSE))
 );
 
+-- There is a row while newly tagged images are to be told of, with what came of it so far.
+CREATE TABLE hook (
+    name TEXT NOT NULL,
+    delivered BIGINT NOT NULL,
+    failures BIGINT NOT NULL,
+    last_delivered_at TIMESTAMP,
+    last_failed_at TIMESTAMP,
+    last_error TEXT,
+    PRIMARY KEY (name),
+    CHECK (name = 'on-tag'),
+    CHECK (delivered BETWEEN 0 AND 1000000000000 AND failures BETWEEN 0 AND 1000000000000),
+    CHECK ((last_error IS NULL) = (last_failed_at IS NULL))
+);
+
+-- Images that the hook has yet to be told of: written with the score that gives the first tag,
+-- deleted once the delivery was accepted.
+CREATE TABLE notice (
+    sha256 TEXT NOT NULL,
+    queued_at TIMESTAMP NOT NULL,
+    PRIMARY KEY (sha256),
+    FOREIGN KEY (sha256) REFERENCES image (sha256)
+);
+CREATE INDEX notice_by_age ON notice (queued_at, sha256);
+
 -- The false-alarm rate of all tags: the row with the highest seq, 0.05 before there is one.
 CREATE TABLE alarm_rate (
     seq BIGINT NOT NULL,

@@ -6,18 +6,19 @@ clear or reorder a terminal. Importing this costs no torch.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from pathlib import PurePath
 from textwrap import TextWrapper
-from typing import IO, Any
+from types import SimpleNamespace
+from typing import IO
 
 from rich import box
 from rich import progress as bars
@@ -26,11 +27,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from curate.log import Level, Lines, as_json, json_line
+
 Advance = Callable[[int, int], None]
 _UNBOUNDED = 100_000
-_PLAIN_SECONDS = 10.0
 _TABLE_BLOCK = 1_000
 # Words that are longer than a line stay whole: mostly they are paths, which people copy.
+_MARKS = {"info": ("", ""), "warning": ("warning: ", "yellow"), "error": ("error: ", "bold red")}
 _WRAPPER = partial(TextWrapper, break_long_words=False, break_on_hyphens=False)
 
 
@@ -48,7 +51,7 @@ def _console(*, stderr: bool) -> Console:
 
 def on_terminal() -> bool:
     """Whether a person watches standard error: bars are drawn there then."""
-    return _console(stderr=True).is_terminal
+    return not _log.as_json and _console(stderr=True).is_terminal
 
 
 @contextmanager
@@ -97,34 +100,67 @@ def _visible(character: str) -> str:
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
 
 
-def note(message: str, *, wrap: bool = True) -> None:
-    """One line on standard error; `wrap=False` for a command that people copy."""
-    _say("", "", message, wrap)
+def log_as_json(chosen: bool) -> None:
+    """From now on, whether each line on standard error is a JSON object; no bar is drawn then."""
+    _log.as_json = chosen
+    if chosen:
+        warnings.showwarning = _python_warning
 
 
-def warn(message: str) -> None:
+def _python_warning(message: Warning | str, *_where: object, **_to: object) -> None:
+    warn(str(message), event="python_warning")
+
+
+_log = SimpleNamespace(as_json=False)
+
+
+def note(
+    message: str, *, wrap: bool = True, clock: bool = False, event: str = "note", **facts: object
+) -> None:
+    """One line on standard error; `wrap=False` for a command that people copy.
+
+    `clock` begins it with the time of day. In JSON, `event` names what happened and `facts` are
+    fields of their own.
+    """
+    _say("info", message, wrap, clock, event, facts)
+
+
+def warn(message: str, *, clock: bool = False, event: str = "warning", **facts: object) -> None:
     """One line on standard error, marked as a warning."""
-    _say("warning: ", "yellow", message)
+    _say("warning", message, True, clock, event, facts)
 
 
-def error(message: str) -> None:
+def error(message: str, *, event: str = "error", **facts: object) -> None:
     """One line on standard error, marked as the error that ended the run."""
-    _say("error: ", "bold red", message)
+    _say("error", message, True, False, event, facts)
 
 
-def _say(mark: str, style: str, message: str, wrap: bool = True) -> None:
-    console, line = _console(stderr=True), mark + safe(message)
-    if wrap and console.is_terminal:
-        line = _WRAPPER(console.width).fill(line)
-    shown = Text(line)
-    shown.stylize(style, 0, len(mark))
+def _say(
+    level: Level, message: str, wrap: bool, clock: bool, event: str, facts: Mapping[str, object]
+) -> None:
     try:
-        console.print(shown, soft_wrap=True)
+        if _log.as_json:
+            shown = {n: safe(v) if isinstance(v, str | PurePath) else v for n, v in facts.items()}
+            line = json_line(level, event, safe(message), shown, datetime.now(UTC))
+            sys.stderr.write(line + "\n")
+            sys.stderr.flush()
+        else:
+            _draw_line(level, f"{datetime.now():%H:%M:%S} {message}" if clock else message, wrap)
     except BrokenPipeError:
         raise
     except OSError:
         # A full disk under a log must not stop the work that the log tells of.
         discard(sys.stderr)
+
+
+def _draw_line(level: Level, message: str, wrap: bool) -> None:
+    mark, style = _MARKS[level]
+    console, line = _console(stderr=True), mark + safe(message)
+    if wrap and console.is_terminal:
+        line = _WRAPPER(console.width).fill(line)
+    shown = Text(line)
+    shown.stylize(style, 0, len(mark))
+    console.print(shown, soft_wrap=True)
 
 
 def show(message: str) -> None:
@@ -199,21 +235,13 @@ def json_document(document: object) -> None:
 
     Raises ValueError for NaN and infinity, which JSON does not have.
     """
-    _write(_json(document, indent=2) + "\n")
+    _write(as_json(document, indent=2) + "\n")
 
 
 def ndjson(rows: Iterable[Mapping[str, object]]) -> None:
     """One JSON object per line on standard output, each as soon as it is there."""
     for row in rows:
-        _write(_json(row) + "\n")
-
-
-def _json(document: object, indent: int | None = None) -> str:
-    return json.dumps(document, indent=indent, allow_nan=False, default=_plain)
-
-
-def _plain(value: Any) -> str:
-    return value.isoformat() if isinstance(value, datetime) else os.fspath(value)
+        _write(as_json(row) + "\n")
 
 
 @contextmanager
@@ -226,8 +254,13 @@ def progress(
     at most, and one at the end. Of work that never began nothing stays.
     """
     console = _console(stderr=True)
-    if not console.is_terminal:
-        lines = _PlainProgress(description, total, clock)
+    if _log.as_json or not console.is_terminal:
+
+        def say(text: str, done: int, total: int) -> None:
+            said = f"{description}: {text}"
+            note(said, event="progress", stage=description, done=done, total=total)
+
+        lines = Lines(total, clock, say)
         try:
             yield lines.advance
         finally:
@@ -264,36 +297,3 @@ class _Rate(bars.ProgressColumn):
     def render(self, task: bars.Task) -> Text:
         speed = task.finished_speed or task.speed
         return Text(f"{speed:.1f}/s" if speed else "")
-
-
-class _PlainProgress:
-    """Progress as lines of a log: one every ten seconds at most, and one at the end."""
-
-    def __init__(self, description: str, total: int | None, clock: Callable[[], float]) -> None:
-        self._description, self._clock = description, clock
-        self._start = self._last = clock()
-        self._done, self._total = 0, total or 0
-
-    def advance(self, done: int, total: int) -> None:
-        self._done, self._total = done, total
-        now = self._clock()
-        if now - self._last >= _PLAIN_SECONDS and done < total:
-            self._last = now
-            rate = done / (now - self._start)
-            left = f", {_duration((total - done) / rate)} left" if rate else ""
-            self._line(f"{done} of {total} ({done / total:.0%}), {rate:.1f}/s{left}")
-
-    def end(self) -> None:
-        """The last line, also where the work broke off: how far it came and how long it took."""
-        if not self._done:
-            return
-        took = self._clock() - self._start
-        rate = f", {self._done / took:.1f}/s" if took > 0 else ""
-        self._line(f"{self._done} of {self._total} in {_duration(took)}{rate}")
-
-    def _line(self, text: str) -> None:
-        note(f"{self._description}: {text}")
-
-
-def _duration(seconds: float) -> str:
-    return str(timedelta(seconds=round(seconds)))

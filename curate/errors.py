@@ -12,7 +12,8 @@ CurateError                     1  the run failed
 ├── HeldByAnother               5  another process holds the inbox or the fine-tune
 ├── StorageError                6  full, read-only, not permitted, or of a newer version
 │   └── CatalogTooNew           6  the catalog was written by a newer curate
-└── CheckpointRefused           7  a checkpoint is not what it was when it was made
+├── CheckpointRefused           7  a checkpoint is not what it was when it was made
+└── GateNotMet                  8  a bound that `curate check` was given is not met
 """
 
 from __future__ import annotations
@@ -144,3 +145,13 @@ class CheckpointRefused(CurateError):
             "`curate models use ID` or train again"
         )
         self.path, self.reason = path, reason
+
+
+class GateNotMet(CurateError):
+    """Of the bounds that `curate check` was given, those named in `bounds` are not met."""
+
+    exit_code = 8
+
+    def __init__(self, bounds: tuple[str, ...]) -> None:
+        super().__init__(f"not met: {', '.join(bounds)}; `curate list` shows what stands behind it")
+        self.bounds = bounds

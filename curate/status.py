@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
+from curate.catalog.hooks import HookRow
 from curate.catalog.leases import LeaseRow
 from curate.catalog.models import CheckpointRow
 from curate.catalog.runs import RunRow
@@ -38,6 +39,9 @@ class Status:
     sources: tuple[SourceRow, ...]
     held: tuple[LeaseRow, ...]
     last_finetune: RunRow | None
+    hook: HookRow | None
+    hook_waiting: int
+    """Images that `--on-tag` of a watch has yet to tell of."""
 
 
 def percent(share: float) -> str:
@@ -72,6 +76,7 @@ def status(workspace: Workspace) -> Status:
     catalog = workspace.catalog
     counts, rate = catalog.counts(), catalog.rates.current()
     tagged = counts.id + counts.ood
+    hook, waiting = catalog.hooks.state() or (None, 0)
     active = {role: catalog.models.active_since(role) for role in ROLES}
     return Status(
         counts=counts,
@@ -84,6 +89,8 @@ def status(workspace: Workspace) -> Status:
         sources=tuple(catalog.sources()),
         held=tuple(catalog.leases.list()),
         last_finetune=catalog.runs.latest(),
+        hook=hook,
+        hook_waiting=waiting,
     )
 
 

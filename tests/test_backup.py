@@ -19,12 +19,12 @@ from typing import Any
 import pytest
 
 from curate.backup import CHECKPOINTS, back_up, restore
+from curate.catalog.columns import Base
 from curate.catalog.copying import copy_catalog
 from curate.catalog.engine import read
 from curate.catalog.runs import ABANDONED
 from curate.catalog.schema import open_catalog
 from curate.catalog.store import Catalog
-from curate.catalog.tables import Base
 from curate.errors import NoCatalog, StorageError, UsageError
 from curate.images.previews import Previews
 from curate.workspace import Workspace, hold, open_workspace

@@ -21,7 +21,11 @@ def test_import_curate_is_light() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["curate.cli", "curate.status", "curate.export", "curate.tagging", "curate.ingest"]
+    "module",
+    [
+        *("curate.cli", "curate.status", "curate.gate", "curate.export"),
+        *("curate.tagging", "curate.ingest"),
+    ],
 )
 def test_rooms_without_a_network_import_no_torch(module: str) -> None:
     assert modules_after(f"import {module}").isdisjoint({"torch", "torchvision"})

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from curate import console
-from curate.cli.shown import Watching
+from curate.cli.watching import Watching
 from curate.ingest import REASONS_KEPT, Ingested
 from curate.watch.events import Arrived, FinetuneImpossible, Reading
 

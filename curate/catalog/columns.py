@@ -1,11 +1,21 @@
-"""Column types that both databases keep alike: moments in UTC and 64-bit words of a stat."""
+"""Column types that both databases keep alike, and what tables are made from."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import TIMESTAMP, BigInteger, Dialect, TypeDecorator
+from sqlalchemy import (
+    TIMESTAMP,
+    BigInteger,
+    Boolean,
+    Dialect,
+    Float,
+    Integer,
+    Text,
+    TypeDecorator,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 _WORD = 1 << 64
 
@@ -53,3 +63,20 @@ class Word(TypeDecorator[int]):
 
 INODE = Word(0)
 NANOSECONDS = Word(-(1 << 62))
+
+
+class Base(DeclarativeBase):
+    """Tables."""
+
+    type_annotation_map = {  # noqa: RUF012  (SQLAlchemy's own name and form)
+        str: Text(),
+        int: Integer(),
+        float: Float(),
+        bool: Boolean(),
+        datetime: UtcTime(),
+    }
+
+
+def key() -> Mapped[Any]:
+    """A part of a primary key, which the program gives."""
+    return mapped_column(primary_key=True, autoincrement=False)

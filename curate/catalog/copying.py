@@ -12,11 +12,12 @@ from typing import Any
 
 from sqlalchemy import Engine, Select, Table, delete, insert, select, update
 
+from curate.catalog.columns import Base
 from curate.catalog.engine import chunks, copy_file, file_of, place_of, read, write
 from curate.catalog.runs import ABANDONED
 from curate.catalog.schema import open_catalog
 from curate.catalog.store import Catalog
-from curate.catalog.tables import Base, FinetuneRun, Lease, SchemaVersion
+from curate.catalog.tables import FinetuneRun, Lease, SchemaVersion
 from curate.errors import UsageError
 
 _STREAM = 10_000

@@ -201,5 +201,26 @@ def unreadable_page(
     return [(row[0], UnreadableRow(*row[1:])) for row in connection.execute(rows)]
 
 
+def tags(connection: Connection, query: Query) -> dict[str, int]:
+    """How many of the images that `query` means bear each tag; all of these are looked at."""
+    chosen = select(CurrentTag.tag, func.count()).select_from(Image)
+    chosen = chosen.join(CurrentTag, CurrentTag.sha256 == Image.sha256)
+    rows = connection.execute(chosen.where(*_conditions(query)).group_by(CurrentTag.tag))
+    return {row[0]: row[1] for row in rows}
+
+
+def unreadable(connection: Connection, query: Query) -> int:
+    """How many unreadable files the source, path and age of `query` mean."""
+    files = select(func.count()).select_from(Unreadable)
+    files = files.join(Source, Source.source_id == Unreadable.source_id)
+    if query.path is not None:
+        files = files.where(_holds(Unreadable.path, query.path))
+    if query.source is not None:
+        files = files.where(_holds(Source.root_uri, query.source))
+    if query.since is not None:
+        files = files.where(Unreadable.first_seen >= query.since)
+    return connection.scalar(files) or 0
+
+
 def _hash_of(row: Row[*tuple[Any, ...]]) -> str:
     return str(row.sha256)

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine, delete, func, literal, select
 
 from curate.catalog.engine import chunks, insert, read, write
 from curate.catalog.leases import check_fence
+from curate.catalog.notices import announce
 from curate.catalog.rows import columns, made, values
 from curate.catalog.tables import (
     Activation,
@@ -171,6 +172,9 @@ class Models:
             waits = select(Pending.sha256).where(Pending.checkpoint_id.in_(serving.values()))
             if connection.scalar(waits.limit(1)) is not None:
                 return False
+            if detector := in_service(connection, "detector"):
+                # What it has not scored gets its first tag now; its queue is dropped.
+                announce(connection, detector, now)
             for role, checkpoint_id in serving.items():
                 if in_service(connection, role) != checkpoint_id:
                     _put_in_service(connection, role, checkpoint_id, reason, now)

@@ -16,8 +16,10 @@ from sqlalchemy import Engine, delete, func, select, union_all, update
 from curate.catalog import adding, counting, listing
 from curate.catalog.candidates import Key, candidates
 from curate.catalog.engine import chunks, insert, read, write
+from curate.catalog.hooks import Hooks
 from curate.catalog.leases import Leases
 from curate.catalog.models import Models
+from curate.catalog.notices import announce
 from curate.catalog.places import Place, Stat, places, seen_as, seen_last
 from curate.catalog.query import Query
 from curate.catalog.queues import Queues
@@ -78,6 +80,7 @@ class Catalog:
         self.runs = Runs(engine)
         self.rates = Rates(engine)
         self.queues = Queues(engine)
+        self.hooks = Hooks(engine)
 
     @property
     def engine(self) -> Engine:
@@ -96,8 +99,8 @@ class Catalog:
                 .values(source_id=uuid4().hex, root_uri=root_uri, added_at=now)
                 .on_conflict_do_nothing(index_elements=[Source.root_uri])
             )
-            found = select(Source.source_id).where(Source.root_uri == root_uri)
-            return connection.execute(found).scalar_one()
+            found = connection.scalars(select(Source.source_id).where(Source.root_uri == root_uri))
+            return found.one()
 
     def sources(self) -> tuple[SourceRow, ...]:
         """Every source, oldest first."""
@@ -183,8 +186,8 @@ class Catalog:
 
     def pending_count(self, checkpoint_id: str) -> int:
         """How many images the checkpoint has yet to score."""
-        waiting = select(func.count()).where(Pending.checkpoint_id == checkpoint_id)
         with read(self._engine) as connection:
+            waiting = select(func.count()).where(Pending.checkpoint_id == checkpoint_id)
             return connection.scalar(waiting) or 0
 
     def add_scores(self, checkpoint_id: str, rows: Sequence[NewScore], now: datetime) -> None:
@@ -199,6 +202,7 @@ class Catalog:
                 contents = [row.sha256 for row in piece]
                 with counting_scores(connection, contents, checkpoint_id):
                     connection.execute(statement, [values(row) | common for row in piece])
+                announce(connection, checkpoint_id, now, contents)
                 connection.execute(
                     delete(Pending).where(
                         Pending.checkpoint_id == checkpoint_id, Pending.sha256.in_(contents)
@@ -225,9 +229,8 @@ class Catalog:
             return
         left = few if after is None else few[bisect_right(few, after) :]
         for keys in chunks(left, PAGE):
-            hashes = [sha256 for _, sha256 in keys]
             with read(self._engine) as connection:
-                rows = listing.among(connection, query, hashes, all_paths)
+                rows = listing.among(connection, query, [key[1] for key in keys], all_paths)
             yield from rows
 
     def _walked(
@@ -244,8 +247,8 @@ class Catalog:
     def has_image(self, sha256: str) -> bool:
         """Whether the content was ever in an inbox."""
         with read(self._engine) as connection:
-            found = connection.scalar(select(Image.sha256).where(Image.sha256 == sha256))
-        return found is not None
+            found = select(Image.sha256).where(Image.sha256 == sha256)
+            return connection.scalar(found) is not None
 
     def places(self, sha256: str) -> list[tuple[str, str]]:
         """(root URI, path) of each sighting of a content, the newest first."""

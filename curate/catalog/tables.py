@@ -6,38 +6,16 @@ A test compares the two with Alembic on SQLite and on PostgreSQL.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import (
     BigInteger,
-    Boolean,
-    Float,
     ForeignKeyConstraint,
     Index,
-    Integer,
-    Text,
     UniqueConstraint,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
-from curate.catalog.columns import INODE, NANOSECONDS, UtcTime
-
-
-class Base(DeclarativeBase):
-    """Tables."""
-
-    type_annotation_map = {  # noqa: RUF012  (SQLAlchemy's own name and form)
-        str: Text(),
-        int: Integer(),
-        float: Float(),
-        bool: Boolean(),
-        datetime: UtcTime(),
-    }
-
-
-def key() -> Mapped[Any]:
-    """A part of a primary key, which the program gives."""
-    return mapped_column(primary_key=True, autoincrement=False)
+from curate.catalog.columns import INODE, NANOSECONDS, Base, key
 
 
 class SchemaVersion(Base):
@@ -264,6 +242,30 @@ class Lease(Base):
     acquired_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     released: Mapped[bool]
+
+
+class Hook(Base):
+    """That newly tagged images are to be told of, and what came of it."""
+
+    __tablename__ = "hook"
+    name: Mapped[str] = key()
+    delivered: Mapped[int] = mapped_column(BigInteger)
+    failures: Mapped[int] = mapped_column(BigInteger)
+    last_delivered_at: Mapped[datetime | None]
+    last_failed_at: Mapped[datetime | None]
+    last_error: Mapped[str | None]
+
+
+class Notice(Base):
+    """An image that the hook has yet to be told of."""
+
+    __tablename__ = "notice"
+    __table_args__ = (
+        ForeignKeyConstraint(["sha256"], ["image.sha256"]),
+        Index("notice_by_age", "queued_at", "sha256"),
+    )
+    sha256: Mapped[str] = key()
+    queued_at: Mapped[datetime]
 
 
 class AlarmRate(Base):

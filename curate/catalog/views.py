@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import DeclarativeBase, Mapped
 
-from curate.catalog.tables import Base, key
+from curate.catalog.columns import Base, key
 
 
 class View(DeclarativeBase):

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from curate.cli import handing, inbox, judging, keeping, measuring, networks, options
+from curate.cli import gating, handing, inbox, judging, keeping, measuring, networks, options
 from curate.cli.app import main
 
-__all__ = ["handing", "inbox", "judging", "keeping", "main", "measuring", "networks", "options"]
+__all__ = [
+    "gating",
+    "handing",
+    "inbox",
+    "judging",
+    "keeping",
+    "main",
+    "measuring",
+    "networks",
+    "options",
+]

@@ -25,6 +25,7 @@ ORDER = [
     "export",
     "rate",
     "status",
+    "check",
     "models",
     "evaluate",
     "doctor",
@@ -68,7 +69,7 @@ class Commands(Group):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Refuse empty arguments: as a path they would mean the working directory."""
-        if "" in args and args[0] != "list":
+        if "" in args and args[0] not in ("list", "check"):
             ctx.fail("An argument is empty. Is a variable of your shell unset?")
         return super().parse_args(ctx, args)
 
@@ -78,7 +79,7 @@ class Commands(Group):
             with console.quiet_pipe():
                 return super().invoke(ctx)
         except CurateError as error:
-            console.error(str(error))
+            console.error(str(error), exit_code=error.exit_code)
             raise typer.Exit(error.exit_code) from error
         except MemoryError as error:
             console.error("out of memory; try a smaller --batch-size or close other programs")
@@ -128,7 +129,7 @@ def main() -> None:
     try:
         app()
     except Stopped as stopped:
-        console.note("stopped; what was done is kept")
+        console.note("stopped; what was done is kept", event="stopped")
         sys.exit(stopped.exit_code)
     except OSError as error:
         console.discard(sys.stdout)

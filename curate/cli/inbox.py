@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from curate import console
-from curate.cli import shown
+from curate.cli import shown, watching
 from curate.cli.app import app
 from curate.cli.options import (
     LONGEST_SETTLE,
@@ -19,6 +19,7 @@ from curate.cli.options import (
     FinetuneImages,
     FinetuneMinutes,
     Json,
+    LogFormat,
     Null,
     RecipeName,
     RecipeOfThat,
@@ -30,6 +31,11 @@ from curate.config import DecodeConfig, WatchConfig
 from curate.errors import UnreadableInputs, UsageError
 from curate.images.decode import Decoder
 from curate.images.inbox import check_inbox
+
+if TYPE_CHECKING:
+    from curate.watch.events import Watched
+    from curate.watch.hook import Target
+    from curate.workspace import Workspace
 
 
 @app.command()
@@ -79,16 +85,28 @@ def watch(
     finetune_minutes: FinetuneMinutes = None,
     recipe: RecipeOfThat = None,
     poll: Annotated[bool, typer.Option("--poll", help="Scan only; use no events.")] = False,
+    log_format: Annotated[
+        LogFormat, typer.Option(help="Of standard error; json: one object a line.")
+    ] = LogFormat.text,
+    on_tag: Annotated[
+        str | None,
+        typer.Option(metavar="COMMAND|URL", help="Told of newly tagged images; `none` ends that."),
+    ] = None,
+    metrics: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=65_535, metavar="PORT", help="Serve figures for Prometheus on 127.0.0.1."
+        ),
+    ] = None,
     device: Device = "auto",
     json: Json = False,
     catalog: Catalog = None,
 ) -> None:
     """Catalog and tag images as they arrive; fine-tune when due."""
-    from curate.model.device import choose_device
-    from curate.score import Scorer
-    from curate.watch import watch
+    from curate.watch.hook import target_of
     from curate.workspace import open_workspace
 
+    console.log_as_json(log_format is LogFormat.json)
     if once:
         _check_once(finetune_images, finetune_minutes, recipe)
     images = WatchConfig.finetune_images if finetune_images is None else finetune_images
@@ -100,15 +118,39 @@ def watch(
         poll=poll,
     )
     check_inbox(inbox.absolute(), None)  # a wrong name leaves no empty catalog behind
+    target = None if on_tag is None or on_tag == "none" else target_of(on_tag, os.environ)
     child = finetune_command(recipe or RecipeName.guarded, device)
     with open_workspace(catalog, create=True) as workspace, Decoder(DecodeConfig()) as decoder:
         _inherit(catalog, workspace.folder)
-        scorer = Scorer(workspace, choose_device(device))
-        doing = "taking what is in" if once else "watching"
-        console.note(f"{doing} {console.safe(inbox)}; Ctrl-C ends it")
-        with shown.Watching() as told:
-            watched = watch(workspace, inbox, scorer, decoder, config, child, told.tell)
-        shown.watched(watched, workspace.catalog, json)
+        if on_tag == "none":
+            workspace.catalog.hooks.remove()
+        watched = _watch(workspace, inbox, decoder, device, config, child, metrics, target)
+        watching.watched(watched, workspace.catalog, json)
+
+
+def _watch(
+    workspace: Workspace,
+    inbox: Path,
+    decoder: Decoder,
+    device: str,
+    config: WatchConfig,
+    child: list[str],
+    port: int | None,
+    target: Target | None,
+) -> Watched:
+    """Watch, and tell of it on standard error, to the service manager and to Prometheus."""
+    from curate.model.device import choose_device
+    from curate.score import Scorer
+    from curate.watch import watch
+    from curate.watch.manager import ServiceManager
+    from curate.watch.metrics import measured
+
+    scorer, manager = Scorer(workspace, choose_device(device)), ServiceManager(os.environ)
+    with watching.Watching() as told, measured(workspace.catalog, port, told.tell) as tell:
+        doing = "taking what is in" if config.once else "watching"
+        began = f"{doing} {console.safe(inbox)}; Ctrl-C ends it"
+        console.note(began, event="started", inbox=inbox.absolute(), once=config.once)
+        return watch(workspace, inbox, scorer, decoder, config, child, tell, manager, target)
 
 
 @app.command()

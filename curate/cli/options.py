@@ -115,6 +115,24 @@ class FormatName(StrEnum):
     imagefolder = "imagefolder"
 
 
+class LogFormat(StrEnum):
+    """How the lines on standard error are written."""
+
+    text = "text"
+    json = "json"
+
+
+def share(text: str) -> float:
+    """A share in [0, 1], from "2%" or "0.02"."""
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise typer.BadParameter(f"{text!r} is no share; give one such as 2% or 0.02")
+    return value
+
+
 def names_of(paths: list[str], null: bool) -> Iterator[str]:
     """The names given, `-` standing for those on standard input; bytes survive as surrogates."""
     for name in paths:

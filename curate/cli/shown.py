@@ -20,19 +20,8 @@ if TYPE_CHECKING:
     from curate.recipes.pretraining import Epoch
     from curate.recipes.runs import Update
     from curate.train import Trained
-    from curate.watch.events import (
-        Arrived,
-        Event,
-        FinetuneEnded,
-        FinetuneImpossible,
-        FinetuneStarted,
-        InboxGone,
-        Watched,
-    )
 
 REASONS_SHOWN = 5
-BACKLOG = 100
-"""So many files at once are worth a bar."""
 
 
 def plain(value: Any) -> Any:
@@ -143,32 +132,35 @@ def _left_out(result: Trained) -> None:
 def reasons(found: list[tuple[Path, str]], count: int, where: str) -> None:
     """The first reasons of `count`, and where to find the others."""
     for path, reason in found[:REASONS_SHOWN]:
-        console.warn(f"{near(path)}: {reason}")
-    if count > REASONS_SHOWN:
-        console.warn(f"and {count - REASONS_SHOWN} more; {where}")
+        console.warn(f"{near(path)}: {reason}", event="unreadable", path=path, reason=reason)
+    if (more := count - REASONS_SHOWN) > 0:
+        console.warn(f"and {more} more; {where}", event="more_unreadable", files=more)
 
 
 def ingested(result: Ingested, catalog: Catalog, as_json: bool) -> None:
     """What came of some files."""
     if as_json:
-        console.json_document(_ingested_facts(result) | {"counts": plain(catalog.counts())})
+        console.json_document(ingested_facts(result) | {"counts": plain(catalog.counts())})
         return
-    console.note(_ingested_text(result))
-    _refused(result)
-    _tags(catalog)
+    console.note(ingested_text(result))
+    refused(result)
+    tags(catalog)
 
 
-def _refused(result: Ingested) -> None:
+def refused(result: Ingested) -> None:
+    """Why some files could not be read."""
     reasons(result.reasons, result.unreadable, "`curate list unreadable:`")
 
 
-def _ingested_facts(result: Ingested) -> dict[str, Any]:
+def ingested_facts(result: Ingested) -> dict[str, Any]:
+    """What came of some files, with the reasons."""
     named = [{"path": safe(path), "reason": reason} for path, reason in result.reasons]
     facts: dict[str, Any] = plain(dataclasses.replace(result, reasons=[]))
     return facts | {"reasons": named}
 
 
-def _ingested_text(result: Ingested) -> str:
+def ingested_text(result: Ingested) -> str:
+    """What came of some files, as a line."""
     parts = [counted(result.images, "new image{s}")]
     for count, text in (
         (result.known_content, "more name{s} for known ones"),
@@ -182,86 +174,23 @@ def _ingested_text(result: Ingested) -> str:
     return ", ".join(parts)
 
 
-def _tags(catalog: Catalog) -> None:
+def numbers(result: Ingested, scored: int) -> dict[str, Any]:
+    """What came of some files, in numbers alone."""
+    facts = plain(dataclasses.replace(result, reasons=[])) | {"scored": scored}
+    del facts["reasons"]
+    return dict(facts)
+
+
+def tags(catalog: Catalog) -> None:
+    """How many images bear which tag."""
     counts = catalog.counts()
     if catalog.models.active("detector") is None:
-        console.note("no network yet, so nothing is tagged; run `curate train LABELED`")
+        untagged = "no network yet, so nothing is tagged; run `curate train LABELED`"
+        console.note(untagged, event="no_network")
         return
-    console.note(f"in the catalog: {counts.id} id, {counts.ood} ood, {counts.pending} pending")
-
-
-class Watching(Stages):
-    """What a watch does: a line for each batch, or on a terminal a bar for a longer backlog.
-
-    While the bar stands, batches are counted together; when it ends, one line tells of all.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._sum = Ingested()
-        self._scored = 0
-        self._left = 0
-
-    def tell(self, found: Event) -> None:
-        """Show what has just happened."""
-        from curate.watch.events import Arrived, Reading
-
-        if isinstance(found, Reading):
-            self._left = found.total - found.done
-            if found.total > BACKLOG and console.on_terminal():
-                self.advance("reading", found.done, found.total)
-        elif isinstance(found, Arrived):
-            self._arrived(found)
-        else:
-            _event(found)
-
-    def _arrived(self, found: Arrived) -> None:
-        self._sum.add(found.ingested)
-        self._scored += found.scored
-        if self._left and console.on_terminal():
-            return
-        self.end()
-        console.note(f"{_clock()} {_ingested_text(self._sum)}; {self._scored} scored")
-        _refused(self._sum)
-        self._sum, self._scored = Ingested(), 0
-
-
-def _clock() -> str:
-    return datetime.now().strftime("%H:%M:%S")
-
-
-def _event(found: FinetuneStarted | FinetuneEnded | FinetuneImpossible | InboxGone) -> None:
-    """One line for what a watch has just done."""
-    from curate.watch.events import FinetuneEnded, FinetuneImpossible, FinetuneStarted
-
-    if isinstance(found, FinetuneStarted):
-        came = counted(found.images, "image{s}")
-        console.note(f"{_clock()} fine-tuning: {came} new since the last time")
-    elif isinstance(found, FinetuneEnded):
-        outcome = found.run.outcome or "running"
-        console.note(f"{_clock()} fine-tune {outcome}: {found.run.reason or ''}")
-    elif isinstance(found, FinetuneImpossible):
-        console.warn(
-            f"{_clock()} the fine-tune could not run (exit code {found.exit_code}): "
-            f"{safe(found.reason)}; it is tried again in an hour"
-        )
-    else:
-        console.warn(f"{_clock()} {safe(found.inbox)} is not there; waiting for it")
-
-
-def watched(result: Watched, catalog: Catalog, as_json: bool) -> None:
-    """What a watch did until it ended."""
-    if as_json:
-        facts = _ingested_facts(result.ingested) | {"scored": result.scored}
-        console.json_document(
-            facts | {"still_changing": result.left, "counts": plain(catalog.counts())}
-        )
-        return
-    console.note(f"{_ingested_text(result.ingested)}; {result.scored} scored")
-    if result.left:
-        left = counted(result.left, "file{s}")
-        console.warn(f"{left} still changing, left for the next time")
-    _tags(catalog)
+    number: dict[str, Any] = {"id": counts.id, "ood": counts.ood, "pending": counts.pending}
+    said = ", ".join(f"{images} {tag}" for tag, images in number.items())
+    console.note(f"in the catalog: {said}", event="tags", **number)
 
 
 def finetuned(result: FinetuneResult, as_json: bool) -> None:

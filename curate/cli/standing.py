@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from curate import console
+from curate.catalog.hooks import HookRow
 from curate.catalog.leases import LeaseRow
 from curate.catalog.models import CheckpointRow
 from curate.catalog.query import Query
@@ -117,6 +118,7 @@ def status(found: Status, workspace: Workspace, as_json: bool) -> None:
         *(("inbox", _source(source)) for source in found.sources),
         *(("running", f"{row.name.split(':')[0]}, process {row.pid}") for row in found.held),
         ("fine-tune", _run(found.last_finetune, found.held)),
+        *(("on tag", _hook(hook, found.hook_waiting)) for hook in [found.hook] if hook),
     ]
     console.table("", ("", ""), rows)
     _histogram(found, workspace)
@@ -144,6 +146,14 @@ def _source(source: Any) -> str:
     if source.last_scan_at is None:
         return name
     return f"{name}, scanned {ago(source.last_scan_at)} ({source.watch_mode})"
+
+
+def _hook(hook: HookRow, waiting: int) -> str:
+    said = f"{hook.delivered} told, {waiting} waiting"
+    if hook.last_failed_at is None:
+        return said
+    failed = counted(hook.failures, "failure{s}")
+    return f"{said}, {failed}, the last {ago(hook.last_failed_at)}: {hook.last_error}"
 
 
 def _run(run: RunRow | None, held: Sequence[LeaseRow]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -31,3 +32,27 @@ def wilson(hits: int, images: int, level: float = 0.95) -> tuple[float, float]:
     centre = (p + spread / 2) / (1 + spread)
     half = z * ((p * (1 - p) + spread / 4) / images) ** 0.5 / (1 + spread)
     return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def chance_of_hits(hits: int, images: int, rate: float) -> float:
+    """How likely `hits` or more of `images` are at a true rate below what is seen.
+
+    The exact upper tail of the binomial. Above its mode each term is smaller than the one before,
+    so that few are enough, however many images there are.
+    """
+    if rate == 0:
+        return 0.0
+    odds = rate / (1 - rate)
+    term = math.exp(
+        math.lgamma(images + 1)
+        - math.lgamma(hits + 1)
+        - math.lgamma(images - hits + 1)
+        + hits * math.log(rate)
+        + (images - hits) * math.log1p(-rate)
+    )
+    total = 0.0
+    while total + term > total:
+        total += term
+        term *= (images - hits) / (hits + 1) * odds
+        hits += 1
+    return total

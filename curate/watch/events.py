@@ -26,6 +26,14 @@ class Arrived:
 
 
 @dataclass(frozen=True)
+class Scanned:
+    """The whole inbox was scanned."""
+
+    files: int
+    seconds: float
+
+
+@dataclass(frozen=True)
 class FinetuneStarted:
     """A fine-tune fell due: `images` have arrived since the last one."""
 
@@ -48,13 +56,29 @@ class FinetuneImpossible:
 
 
 @dataclass(frozen=True)
+class DeliveryFailed:
+    """The hook did not accept a delivery; its images wait, and are delivered again."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
 class InboxGone:
     """The inbox is not there any more; nothing is forgotten, the watch waits for it."""
 
     inbox: Path
 
 
-Event = Reading | Arrived | FinetuneStarted | FinetuneEnded | FinetuneImpossible | InboxGone
+Event = (
+    Reading
+    | Arrived
+    | Scanned
+    | FinetuneStarted
+    | FinetuneEnded
+    | FinetuneImpossible
+    | DeliveryFailed
+    | InboxGone
+)
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,10 +23,12 @@ from curate.watch.events import (
     FinetuneStarted,
     InboxGone,
     Reading,
+    Scanned,
     Watched,
 )
 from curate.watch.finetuning import Finetuning
 from curate.watch.hints import Hints, topmost, watches_left
+from curate.watch.manager import ServiceManager
 from curate.workspace import Lease, Workspace
 
 RETRY_SECONDS = 3_600.0
@@ -45,13 +47,15 @@ class Watch:
         child_command: Sequence[str],
         lease: Lease,
         on_event: Callable[[Event], None],
+        manager: ServiceManager | None = None,
+        failures: Callable[[], Iterable[Event]] = tuple,
     ) -> None:
         self.workspace, self.source, self.scorer, self.config = workspace, source, scorer, config
-        self.lease = lease
+        self.lease, self.manager = lease, manager or ServiceManager({})
         self.hints = Hints(source.root)
         self.total = Watched()
         self._tracker = StabilityTracker(config.settle_seconds)
-        self._child_command, self._on_event = child_command, on_event
+        self._child_command, self._on_event, self._failures = child_command, on_event, failures
         self._child: Finetuning | None = None
         self._next_scan = 0.0
         self._next_hint = 0.0
@@ -73,12 +77,22 @@ class Watch:
         if scanned and not settled:
             self._score_queued()
         self._finetune_due(now)
+        self.manager.status(self._doing())
+        for failure in self._failures():
+            self._on_event(failure)
+
+    def go_on(self) -> None:
+        """Keep the lease and tell the service manager; called wherever work may take long."""
+        self.lease.renew()
+        self.manager.alive()
 
     def pause(self, now: float) -> float:
         """Seconds until the next turn has something to do, hints apart."""
         due = [now if self.has_room else self._next_scan, self._tracker.next_due(now)]
         if self._child or self.config.finetune_minutes:
             due.append(now + 1.0)
+        if self.manager.every:
+            due.append(now + self.manager.every)
         return max(0.5, min(moment for moment in due if moment is not None) - now)
 
     def wait(self) -> None:
@@ -88,6 +102,12 @@ class Watch:
             time.sleep(max(0.0, min(self._next_hint - now, self.pause(now))))
         else:
             self.hints.arrived.wait(self.pause(now))
+
+    def _doing(self) -> str:
+        """A line for the service manager, without names: a file could be called anything."""
+        images = self.total.ingested.images
+        doing = "fine-tuning and watching" if self._child else "watching"
+        return f"{doing}; {images} new images, {self.total.ingested.unreadable} unreadable"
 
     @property
     def waiting(self) -> int:
@@ -121,6 +141,7 @@ class Watch:
         for directory in directories:
             for file in scan(directory, refused.refuse):
                 files += 1
+                self.manager.alive()
                 if not self.source.is_known(file) and not self._tracker.observe(file, now):
                     self.left_over = True
         took = time.monotonic() - began
@@ -130,7 +151,7 @@ class Watch:
             self.has_events = self.has_events and watches_left(self.source.root)
             every = self.config.poll_seconds if self._polls else self.config.scan_seconds
             self._next_scan = now + max(every, 100 * took)
-            self._record_scan(files)
+            self._record_scan(files, took)
 
     def _tell_refused(self, found: list[tuple[Path, str]], whole: bool) -> None:
         """Tell of what a scan could not look at: once, until a scan of the whole could."""
@@ -141,7 +162,7 @@ class Watch:
             self.total.ingested.add(told)
             self._on_event(Arrived(told, 0))
 
-    def _record_scan(self, files: int) -> None:
+    def _record_scan(self, files: int, seconds: float) -> None:
         root = self.source.root
         if not os.path.isdir(root):  # Path.is_dir raises what a dead mount says
             self._root_is = None
@@ -150,6 +171,7 @@ class Watch:
             return
         mode = "poll" if self._polls else "events"
         self.workspace.catalog.record_scan(self.source.source_id, datetime.now(UTC), files, mode)
+        self._on_event(Scanned(files, seconds))
 
     def root_changed(self) -> bool:
         """Whether the root is another directory than when last asked (re-created, remounted)."""
@@ -167,18 +189,18 @@ class Watch:
 
     def _arrive(self, paths: list[Path], before: int, total: int) -> None:
         def read(done: int) -> None:
-            self.lease.renew()
+            self.go_on()
             self._on_event(Reading(before + done, total))
 
         ingested = self.source.ingest(paths, read)
-        scored = self.scorer.score_active(lambda _: self.lease.renew())
+        scored = self.scorer.score_active(lambda _: self.go_on())
         self.total.ingested.add(ingested)
         self.total.scored += scored
         self._on_event(Arrived(ingested, scored))
 
     def _score_queued(self) -> None:
         """Score what no arrival of ours has queued: what was left, or `doctor` queued again."""
-        scored = self.scorer.score_active(lambda _: self.lease.renew())
+        scored = self.scorer.score_active(lambda _: self.go_on())
         if scored:
             self.total.scored += scored
             self._on_event(Arrived(Ingested(), scored))

@@ -108,6 +108,15 @@ GOOD: dict[str, dict[str, Any]] = {
         "host": "h",
         "process_started": "",
     },
+    "hook": {
+        "name": "on-tag",
+        "delivered": 0,
+        "failures": 1,
+        "last_delivered_at": None,
+        "last_failed_at": WHEN,
+        "last_error": "no answer",
+    },
+    "notice": {"sha256": SHA, "queued_at": WHEN},
     "lease": {
         "name": "n",
         "what": "w",
@@ -218,6 +227,14 @@ BAD: dict[str, dict[str, list[Any]]] = {
         "pid": [0, *WORD],
         "host": [""],
     },
+    "hook": {
+        "name": ["", "other", None],
+        "delivered": [-1, *WORD],
+        "failures": [-1, *WORD],
+        "last_failed_at": [None],
+        "last_error": [None],
+    },
+    "notice": {"sha256": [name_of(2), None]},
     "lease": {
         "name": ["", None],
         "what": [""],

@@ -11,6 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 
+from curate.catalog.columns import Base
 from curate.catalog.engine import make_engine, read, write
 from curate.catalog.query import Query
 from curate.catalog.schema import (
@@ -21,7 +22,6 @@ from curate.catalog.schema import (
     steps,
     version,
 )
-from curate.catalog.tables import Base
 from curate.catalog.views import View
 from curate.errors import CatalogTooNew, NoCatalog, StorageError, UsageError
 

@@ -1,10 +1,10 @@
-"""Wilson's interval at values of the published formula, and at its ends."""
+"""Wilson's interval at published values and its ends, and the tail of the binomial by hand."""
 
 from __future__ import annotations
 
 import pytest
 
-from curate.model.proportion import share_of, wilson
+from curate.model.proportion import chance_of_hits, share_of, wilson
 
 
 def test_by_hand() -> None:
@@ -25,3 +25,19 @@ def test_a_share_of_nothing_is_none() -> None:
     share = share_of(1, 4)
     assert share is not None
     assert (share.value, share.images) == (0.25, 4)
+
+
+def test_the_chance_of_so_many_hits_by_hand() -> None:
+    assert chance_of_hits(3, 3, 0.5) == pytest.approx(1 / 8)
+    # 10 (1/2)^5 + 5 (1/2)^5 + (1/2)^5
+    assert chance_of_hits(3, 5, 0.5) == pytest.approx(16 / 32)
+    # 1 - 0.98^10: one of ten at 2 % is no wonder.
+    assert chance_of_hits(1, 10, 0.02) == pytest.approx(0.182927, abs=1e-6)
+    assert chance_of_hits(1, 10, 0.0) == 0.0
+
+
+def test_the_chance_of_many_hits_is_found_quickly_and_may_be_none() -> None:
+    # One standard deviation above the mean, with the continuity correction: 1 - Phi(0.99993).
+    assert chance_of_hits(207_000, 10_000_000, 0.0205) < 1e-5
+    assert chance_of_hits(205_449, 10_000_000, 0.0205) == pytest.approx(0.1585, abs=1e-3)
+    assert chance_of_hits(9_000_000, 10_000_000, 0.02) == 0.0
