@@ -16,6 +16,7 @@ from sqlalchemy import Engine, delete, func, select, union_all, update
 from curate.catalog import adding, counting, listing
 from curate.catalog.candidates import Key, candidates
 from curate.catalog.engine import chunks, insert, read, write
+from curate.catalog.handed import Handed
 from curate.catalog.leases import Leases
 from curate.catalog.models import Models
 from curate.catalog.places import Place, Stat, places, seen_as, seen_last
@@ -76,6 +77,7 @@ class Catalog:
         self.leases = Leases(engine)
         self.runs = Runs(engine)
         self.rates = Rates(engine)
+        self.handed = Handed(engine)
 
     @property
     def engine(self) -> Engine:

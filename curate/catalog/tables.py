@@ -226,6 +226,15 @@ class Review(Base):
     undoes: Mapped[int | None]
 
 
+class HandedOn(Base):
+    """An image that an export has handed on."""
+
+    __tablename__ = "handed_on"
+    __table_args__ = (ForeignKeyConstraint(["sha256"], ["image.sha256"]),)
+    sha256: Mapped[str] = key()
+    handed_on_at: Mapped[datetime]
+
+
 class FinetuneRun(Base):
     """A fine-tune and what came of it."""
 

@@ -107,6 +107,7 @@ GOOD: dict[str, dict[str, Any]] = {
         "host": "h",
         "process_started": "",
     },
+    "handed_on": {"sha256": SHA, "handed_on_at": WHEN},
     "lease": {
         "name": "n",
         "what": "w",
@@ -216,6 +217,7 @@ BAD: dict[str, dict[str, list[Any]]] = {
         "pid": [0, *WORD],
         "host": [""],
     },
+    "handed_on": {"sha256": [name_of(2), None]},
     "lease": {
         "name": ["", None],
         "what": [""],
