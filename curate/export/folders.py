@@ -66,13 +66,19 @@ def write_fiftyone(rows: Iterable[Record], place: Place) -> int:
             count += 1
             if row["file_name"]:
                 name = Path(str(row["file_name"])).stem
-                target = {"label": _class_of(row), "confidence": row["confidence"]}
-                out.write(f"{separator}{json.dumps(name)}: ")
-                out.write(json.dumps(target | {"attributes": row} if _class_of(row) else None))
+                out.write(f"{separator}{json.dumps(name)}: {json.dumps(_target(row))}")
                 separator = ",\n"
         out.write("}}\n")
         finish(out)
     return count
+
+
+def _target(row: Record) -> Record | None:
+    """What FiftyOne makes a Classification of; attributes may not be named as its fields are."""
+    if _class_of(row) is None:
+        return None
+    fields = {name: row[name] for name in ("label", "confidence")}
+    return fields | {"attributes": {name: row[name] for name in row if name not in fields}}
 
 
 def write_coco(rows: Iterable[Record], place: Place) -> int:

@@ -127,6 +127,7 @@ def test_fiftyone_is_as_its_importer_reads_it(filled: Filled) -> None:
     by_hash = {name[:12]: target for name, target in labels.items()}
     disc = by_hash[filled.hashes["a.jpg"][:12]]
     assert (disc["label"], disc["attributes"]["tag"]) == ("disc", "id")
+    assert disc["attributes"].keys().isdisjoint(disc)
     assert by_hash[filled.hashes["d"][:12]] is None
 
 
