@@ -218,6 +218,14 @@ CREATE INDEX review_by_step ON review (step);
 CREATE INDEX review_by_reviewer ON review (reviewer, step);
 CREATE INDEX review_by_undone ON review (undoes);
 
+-- Images that a finished export has handed on to a destination, and when one did first.
+CREATE TABLE handed_on (
+    sha256 TEXT NOT NULL,
+    handed_on_at TIMESTAMP NOT NULL,
+    PRIMARY KEY (sha256),
+    FOREIGN KEY (sha256) REFERENCES image (sha256)
+);
+
 CREATE TABLE finetune_run (
     run_id TEXT NOT NULL,
     started_at TIMESTAMP NOT NULL,

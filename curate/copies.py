@@ -1,38 +1,100 @@
-"""Originals copied into one folder per class; names and contents are strangers'."""
+"""Originals copied or linked to, checked and rid of metadata; names and contents are strangers'."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
+from typing import Literal
 
+from curate.config import IMAGE_SUFFIXES
+from curate.durable import write_synced
+from curate.errors import UsageError
 from curate.images.paths import root_path
+from curate.images.stripping import strip
 
 MANIFEST = "manifest.csv"
 FOLDER_BYTES = 200
 BLOCK = 1 << 20
 UNCHECKED = "unchecked"
 """Never the name of a copy, for those hold a dash."""
+_SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif"}
+_NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS)
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')
 """What some file system or another does not take in a name."""
 _DEVICE = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)
 
+Link = Literal["copy", "hardlink", "symlink"]
 
-def copy(row: dict[str, object], folder: Path, elsewhere: Iterable[Path] = ()) -> bool:
-    """Copy the original of an exported row, or its twin `elsewhere`, into its class below `folder`.
 
-    False, and nothing is left, where none is any more the content that was catalogued.
+@dataclass(frozen=True)
+class Manner:
+    """How an original is handed on; links have all of its metadata, for they are the original."""
+
+    link: Link = "copy"
+    keep_metadata: bool = False
+
+
+class MetadataStays(Exception):
+    """A copy could not be rid of its metadata without encoding the picture anew."""
+
+
+def place(
+    row: dict[str, object],
+    target: Path,
+    manner: Manner,
+    elsewhere: Iterable[Path] = (),
+) -> str | None:
+    """Put the original of an exported row, or its twin `elsewhere`, at `target`.
+
+    Returns the SHA-256 of what is there then. None, and nothing is left, where none is any more the
+    content that was catalogued. Raises MetadataStays, and UsageError where no link can be made.
     """
-    original = original_of(str(row["path"]))
-    target = folder / _folder_name(row) / _file_name(str(row["sha256"]), original)
-    target.parent.mkdir(exist_ok=True)
-    return any(_copy_checked(place, target, row) for place in chain((original,), elsewhere))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for original in chain((original_of(str(row["path"])),), elsewhere):
+        content = read_checked(original, row)
+        if content is not None and manner.link == "copy":
+            return _copy(content, row, target, manner)
+        if content is not None and _link(original, target, manner.link):
+            return str(row["sha256"])
+    return None
+
+
+def read_checked(original: Path, row: dict[str, object]) -> bytes | None:
+    """A file's content, where it still is what was catalogued."""
+    content = b"".join(_blocks(original, row["bytes"]))
+    return content if hashlib.sha256(content).hexdigest() == row["sha256"] else None
+
+
+def content_of(content: bytes, row: dict[str, object], manner: Manner) -> bytes:
+    """What a copy of that content holds. Raises MetadataStays."""
+    made = content if manner.keep_metadata else strip(str(row["format"]), content)
+    if made is None:
+        raise MetadataStays
+    return made
+
+
+def find(row: dict[str, object], elsewhere: Iterable[Path] = ()) -> bool:
+    """Whether a file of the catalogued size lies where a copy would be made from; none is read."""
+    return any(
+        _is_there(original, row["bytes"])
+        for original in chain((original_of(str(row["path"])),), elsewhere)
+    )
+
+
+def digest_of(path: Path) -> str | None:
+    """The SHA-256 of a regular file, None where there is none to be read."""
+    with suppress(OSError), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+    return None
 
 
 def original_of(shown: str) -> Path:
@@ -40,7 +102,7 @@ def original_of(shown: str) -> Path:
     return root_path(shown) if shown.startswith("file:") else Path(shown)
 
 
-def _folder_name(row: dict[str, object]) -> str:
+def class_folder(row: dict[str, object]) -> str:
     """The class of a row as a folder; one that begins with `_` gets another, for `_ood` is ours."""
     if row["tag"] != "id" or row["label"] is None:
         return f"_{folder_of(str(row['tag'])) if row['tag'] != 'id' else 'unlabeled'}"
@@ -59,35 +121,57 @@ def folder_of(label: str) -> str:
     return f"{kept}-{hashlib.sha256(label.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
 
 
-def _file_name(sha256: str, original: Path) -> str:
-    return _safe(f"{sha256[:12]}-{original.name}")
+def file_name(row: dict[str, object], prefix: str) -> str:
+    """A name that every file system and shell takes, with a suffix that says what the file is."""
+    name = _safe(f"{prefix}-{original_of(str(row['path'])).name}")
+    return name if name.lower().endswith(IMAGE_SUFFIXES) else name + suffix_of(row)
+
+
+def suffix_of(row: dict[str, object]) -> str:
+    """The suffix of the format, such as .jpg."""
+    return _SUFFIXES.get(str(row["format"]), "")
 
 
 def _safe(name: str) -> str:
-    """A name that every file system and shell takes: letters, digits, dot, dash, underscore."""
+    """Letters, digits, dot, dash, underscore."""
     kept = re.sub(r"[^\w.-]+", "_", name.encode("utf-8", "replace").decode())
-    return kept[:13] + kept[13:][-60:]
+    dash = kept.index("-") + 1
+    return kept[:dash] + kept[dash:][-60:]
 
 
-def _copy_checked(original: Path, target: Path, row: dict[str, object]) -> bool:
-    """Copy what is still the catalogued content; whether it was.
+def _copy(content: bytes, row: dict[str, object], target: Path, manner: Manner) -> str:
+    """Write a copy under its name once the disk has all of it."""
+    made, unchecked = content_of(content, row, manner), target.with_name(UNCHECKED)
+    write_synced(unchecked, made)
+    unchecked.replace(target)
+    return hashlib.sha256(made).hexdigest()
 
-    A sighting that has changed must not cost the copy that another one of the same name gave.
-    """
-    digest, unchecked = hashlib.sha256(), target.with_name(UNCHECKED)
-    with unchecked.open("wb") as out:
-        for block in _blocks(original, row["bytes"]):
-            digest.update(block)
-            out.write(block)
-        unchanged = digest.hexdigest() == row["sha256"]
-        if unchanged:
-            out.flush()
-            os.fsync(out.fileno())
-    if unchanged:
-        unchecked.replace(target)
-    else:
-        unchecked.unlink()
-    return unchanged
+
+def _link(original: Path, target: Path, link: Link) -> bool:
+    """Link to a file that was just read; False where it has gone meanwhile."""
+    target.unlink(missing_ok=True)
+    try:
+        if link == "symlink":
+            target.symlink_to(original)
+        else:
+            os.link(original, target, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        raise UsageError(
+            f"{str(original)!r} cannot be linked to from there ({error.strerror}); "
+            "leave out --link, or choose a place on the same file system"
+        ) from error
+    return True
+
+
+def _is_there(original: Path, size: object) -> bool:
+    with suppress(OSError):
+        found = original.lstat()
+        return stat.S_ISREG(found.st_mode) and found.st_size == size
+    return False
 
 
 def _blocks(original: Path, size: object) -> Iterator[bytes]:

@@ -10,6 +10,7 @@ import re
 import secrets
 import socket
 from pathlib import Path
+from typing import IO, Any
 
 # Beside a database of that name lie its journal and the like.
 _TEMPORARY = re.compile(r"\.tmp-(?P<host>.+)-(?P<pid>\d+)-[0-9a-f]{8}(-|$)")
@@ -33,6 +34,12 @@ def write_synced(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+def finish(file: IO[Any]) -> None:
+    """Wait until what was written to an open file is on the disk."""
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def sync_file(path: Path) -> None:

@@ -34,10 +34,10 @@ def tag(
     the catalog, its file has changed since, a class is given to an OOD image, or the class or the
     reviewer is no text.
     """
-    _check_reviewer(reviewer)
+    check_reviewer(reviewer)
     if class_name is not None and verdict != "id":
         raise UsageError("--class says which of our classes an image is; leave it out with ood")
-    if class_name is not None and not _names_a_class(class_name):
+    if class_name is not None and not names_a_class(class_name):
         raise UsageError(f"{class_name!r} is no name of a class; give one that a folder can have")
     sources = {source.root_uri: source.source_id for source in workspace.catalog.sources()}
     images = {name: _image_of(workspace.catalog, sources, name) for name in names}
@@ -53,7 +53,7 @@ def tag(
     return len(hashes)
 
 
-def _names_a_class(name: str) -> bool:
+def names_a_class(name: str) -> bool:
     """Whether a folder could have the name, as every class of a labeled folder does."""
     return (
         name.isprintable()
@@ -63,7 +63,8 @@ def _names_a_class(name: str) -> bool:
     )
 
 
-def _check_reviewer(name: str) -> None:
+def check_reviewer(name: str) -> None:
+    """Raise UsageError for a reviewer that is no text."""
     if not is_text(name):
         raise UsageError(f"the reviewer {name!r} is no text in UTF-8; give another by --reviewer")
 
@@ -83,7 +84,7 @@ def undo(workspace: Workspace, reviewer: str) -> int:
 
     Raises UsageError for a reviewer that is no text.
     """
-    _check_reviewer(reviewer)
+    check_reviewer(reviewer)
     return workspace.catalog.reviews.undo(reviewer, datetime.now(UTC))
 
 

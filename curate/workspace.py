@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from curate.catalog.processes import remove, sweep
+from curate.catalog.processes import remove, sweep, take_over
 from curate.catalog.schema import find_catalog, open_catalog
 from curate.catalog.store import Catalog
 from curate.durable import sync_folder, temporary_beside
@@ -148,16 +148,19 @@ def is_empty_folder(path: Path) -> bool:
 
 
 @contextmanager
-def whole(destination: Path, *, folder: bool) -> Iterator[Path]:
+def whole(destination: Path, *, folder: bool, resume: bool = False) -> Iterator[Path]:
     """A temporary path that takes the name `destination` once everything in it is written.
 
     The caller waits until the disk has the files in it; here the folders are waited for. What dead
-    processes left of their own tries is swept. Raises StorageError when the disk refuses.
+    processes left of their own tries is swept; with `resume` the work goes on in one such folder,
+    and an interrupted one is left for the next. Raises StorageError when the disk refuses.
     """
+    temporary, keep = temporary_beside(destination), False
+    left = destination.parent.glob(f"{glob.escape(destination.name)}.tmp-*")
+    taken_over = resume and any(take_over(old, temporary) for old in sorted(left))
     sweep(destination.parent.glob(f"{glob.escape(destination.name)}.tmp-*"))
-    temporary = temporary_beside(destination)
     try:
-        if folder:
+        if folder and not taken_over:
             temporary.mkdir(parents=True)
         yield temporary
         for place, _, _ in os.walk(temporary):
@@ -166,8 +169,12 @@ def whole(destination: Path, *, folder: bool) -> Iterator[Path]:
         sync_folder(destination.parent)
     except OSError as error:
         raise StorageError(destination, _refusal(error)) from error
+    except BaseException as error:
+        keep = resume and not isinstance(error, Exception)
+        raise
     finally:
-        remove(temporary)
+        if not keep:
+            remove(temporary)
 
 
 def _refusal(error: OSError) -> str:

@@ -28,9 +28,9 @@ FAULTS = [
     ),
     Fault(
         "no fsync of an export",
-        "curate/export.py",
-        "            os.fsync(out.fileno())\n        return Exported(count)\n",
-        "        return Exported(count)\n",
+        "curate/export/__init__.py",
+        "        finish(out)\n    return Exported(count)\n",
+        "    return Exported(count)\n",
         f"{ORDER}::test_it_is_on_the_disk_before_it_has_its_name[csv-out.csv]",
     ),
     Fault(
@@ -193,7 +193,7 @@ FAULTS = [
     ),
     Fault(
         "an export leaves its filter out",
-        "curate/export.py",
+        "curate/export/rows.py",
         "workspace.catalog.iter_images(query, all_paths",
         "workspace.catalog.iter_images(Query(), all_paths",
         INBOX,

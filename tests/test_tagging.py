@@ -42,7 +42,7 @@ def catalogue(workspace: Workspace, root: Path, path: Path, number: int, now: da
 def judged(workspace: Workspace, *names: str | Path) -> list[str]:
     """The contents that a word on `names` falls on."""
     tag(workspace, [str(name) for name in names], "ood", None, "ann")
-    return [sha256 for sha256, _, _ in workspace.catalog.reviewed()]
+    return [sha256 for sha256, _, _ in workspace.catalog.reviews.standing()]
 
 
 @pytest.mark.parametrize("age", [1, -1], ids=["later", "with the clock set back"])
@@ -71,7 +71,7 @@ def test_a_file_that_changed_since_is_to_be_ingested_first(
     replacement.replace(upload)
     with pytest.raises(UsageError, match=r"a\.png' is not in the catalog as it is now.*ingest"):
         judged(workspace, other, upload)
-    assert workspace.catalog.reviewed() == []
+    assert workspace.catalog.reviews.standing() == []
     catalogue(workspace, upload.parent, upload, 3, after(hours=1))
     assert judged(workspace, other, upload) == sorted([name_of(2), name_of(3)])
 
@@ -114,4 +114,4 @@ def test_a_reviewer_is_text(workspace: Workspace, upload: Path) -> None:
         undo(workspace, "\udcff")
     with pytest.raises(UsageError, match="is no name of a class"):
         tag(workspace, [str(upload)], "id", "\udcff", "ann")
-    assert workspace.catalog.reviewed() == []
+    assert workspace.catalog.reviews.standing() == []

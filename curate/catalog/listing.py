@@ -28,6 +28,7 @@ from curate.catalog.query import Query, is_text
 from curate.catalog.rows import ImageRow, UnreadableRow
 from curate.catalog.tables import (
     Activation,
+    HandedOn,
     Image,
     Pending,
     Sighting,
@@ -133,6 +134,9 @@ def _conditions(query: Query) -> list[ColumnElement[bool]]:
         found.append(Image.first_seen >= query.since)
     if query.reviewed is not None:
         found.append(CurrentTag.verdict.is_not(None) == query.reviewed)
+    if query.exported is not None:
+        handed = select(HandedOn.sha256).where(HandedOn.sha256 == Image.sha256)
+        found.append(handed.exists() == query.exported)
     if query.path is not None or query.source is not None:
         seen = _seen(query).where(Sighting.sha256 == Image.sha256)
         found.append(seen.exists())

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import stat
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
@@ -45,6 +46,19 @@ def sweep(paths: Iterable[Path]) -> None:
         maker = maker_of(path)
         if maker and is_running(*maker, "") is False:
             remove(path)
+
+
+def take_over(path: Path, new: Path) -> bool:
+    """Give a folder that a dead process of this host and user left another name; whether it was."""
+    maker = maker_of(path)
+    if not maker or is_running(*maker, "") is not False:
+        return False
+    with suppress(OSError):
+        found = path.lstat()
+        if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid():
+            path.rename(new)
+            return True
+    return False
 
 
 def remove(path: Path) -> None:

@@ -17,7 +17,8 @@ from curate.errors import UsageError
 
 TAGS = ("id", "ood", "pending")
 FIELDS = (
-    "tag", "label", "score", "p", "source", "since", "format", "reviewed", "path", "unreadable"
+    "tag", "label", "score", "p", "source", "since", "format", "reviewed", "path", "exported",
+    "unreadable"
 )  # fmt: skip
 _TERM = re.compile(r"(?P<field>[A-Za-z_]+)(?P<operator>:|<=|>=|<|>|=)(?P<value>.*)", re.DOTALL)
 _AGE = re.compile(r"(?P<count>\d{1,6})(?P<unit>s|min|h|d|w)")
@@ -50,6 +51,8 @@ class Query:
     since: datetime | None = None
     """First seen at this moment or later."""
     reviewed: bool | None = None
+    exported: bool | None = None
+    """Whether a finished export has handed it on to a destination."""
     unreadable: bool = False
     """Unreadable files instead of images."""
     comparisons: tuple[Comparison, ...] = ()
@@ -116,6 +119,8 @@ def _with_value(query: Query, field: str, value: str, now: datetime) -> Query:
             return replace(query, tag=_one_of(field, value, TAGS))
         case "reviewed":
             return replace(query, reviewed=_one_of(field, value, ("yes", "no")) == "yes")
+        case "exported":
+            return replace(query, exported=_one_of(field, value, ("yes", "no")) == "yes")
         case "since":
             return replace(query, since=_moment(value, now))
         case "format":

@@ -23,6 +23,12 @@ class Rates:
         with read(self._engine) as connection:
             return rate_in_force(connection)
 
+    def changed_since(self, when: datetime) -> bool:
+        """Whether a rate was chosen after `when`."""
+        later = select(AlarmRate.seq).where(AlarmRate.set_at > when).limit(1)
+        with read(self._engine) as connection:
+            return connection.scalar(later) is not None
+
     def set(self, rate: float, now: datetime) -> None:
         """Choose a rate in (0, 0.5]; every tag follows at once."""
         with write(self._engine) as connection:

@@ -17,6 +17,7 @@ from curate.catalog.engine import chunks, insert, read, write
 from curate.catalog.rows import columns, made
 from curate.catalog.tables import Review
 from curate.catalog.tally import counting_reviews
+from curate.catalog.verdicts import standing
 
 T = TypeVar("T")
 Verdict = tuple[str, str, str | None]
@@ -103,6 +104,12 @@ class Reviews:
         rows = select(Review.sha256).where(Review.step > step).distinct().limit(limit)
         with read(self._engine) as connection:
             return list(connection.scalars(rows))
+
+    def standing(self) -> list[Verdict]:
+        """The word that stands on each image that has one, by hash."""
+        with read(self._engine) as connection:
+            rows = connection.execute(standing().order_by(Review.sha256))
+            return [(row.sha256, row.verdict, row.class_name) for row in rows]
 
     def history(self, sha256: str) -> list[Word]:
         """Every word on an image, the oldest first."""

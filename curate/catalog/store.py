@@ -16,6 +16,7 @@ from sqlalchemy import Engine, delete, func, select, union_all, update
 from curate.catalog import adding, counting, listing
 from curate.catalog.candidates import Key, candidates
 from curate.catalog.engine import chunks, insert, read, write
+from curate.catalog.handed import Handed
 from curate.catalog.hooks import Hooks
 from curate.catalog.leases import Leases
 from curate.catalog.models import Models
@@ -81,6 +82,7 @@ class Catalog:
         self.rates = Rates(engine)
         self.queues = Queues(engine)
         self.hooks = Hooks(engine)
+        self.handed = Handed(engine)
 
     @property
     def engine(self) -> Engine:
@@ -271,12 +273,6 @@ class Catalog:
         rows = select(Image.sha256).where(~word.exists()).execution_options(yield_per=STREAM)
         with read(self._engine) as connection:
             yield from connection.scalars(rows)
-
-    def reviewed(self) -> list[tuple[str, str, str | None]]:
-        """(sha256, "id" or "ood", class name) of every image on which a review stands."""
-        with read(self._engine) as connection:
-            rows = connection.execute(standing().order_by(Review.sha256))
-            return [(row.sha256, row.verdict, row.class_name) for row in rows]
 
     def counts(self) -> Counts:
         """How much there is of everything, as of one moment."""

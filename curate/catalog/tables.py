@@ -7,12 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import (
-    BigInteger,
-    ForeignKeyConstraint,
-    Index,
-    UniqueConstraint,
-)
+from sqlalchemy import BigInteger, ForeignKeyConstraint, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from curate.catalog.columns import INODE, NANOSECONDS, Base, key
@@ -205,6 +200,15 @@ class Review(Base):
     reviewed_at: Mapped[datetime]
     step: Mapped[int]
     undoes: Mapped[int | None]
+
+
+class HandedOn(Base):
+    """An image that an export has handed on."""
+
+    __tablename__ = "handed_on"
+    __table_args__ = (ForeignKeyConstraint(["sha256"], ["image.sha256"]),)
+    sha256: Mapped[str] = key()
+    handed_on_at: Mapped[datetime]
 
 
 class FinetuneRun(Base):

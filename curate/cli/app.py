@@ -21,6 +21,7 @@ ORDER = [
     "finetune",
     "tag",
     "undo",
+    "import-reviews",
     "list",
     "export",
     "rate",

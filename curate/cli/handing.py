@@ -8,11 +8,10 @@ from typing import Annotated
 
 import typer
 
-from curate import console
 from curate.catalog.query import Query, parse
 from curate.cli import standing
 from curate.cli.app import app
-from curate.cli.options import MOST_ROWS, Catalog, FormatName, Json, Null, QueryWords
+from curate.cli.options import MOST_ROWS, Catalog, FormatName, Json, LinkName, Null, QueryWords
 from curate.errors import UsageError
 
 
@@ -52,28 +51,43 @@ def export(
     all_paths: Annotated[
         bool, typer.Option("--all-paths", help="A row for each sighting.")
     ] = False,
+    link: Annotated[
+        LinkName, typer.Option(help="Copy the originals, or link to them as they are.")
+    ] = LinkName.copy,
+    keep_metadata: Annotated[
+        bool, typer.Option("--keep-metadata", help="Copies keep EXIF, GPS and comments.")
+    ] = False,
+    shard_size: Annotated[
+        int, typer.Option(min=1, max=MOST_ROWS, help="webdataset: images in a shard.")
+    ] = 1_000,
+    new: Annotated[
+        bool, typer.Option("--new", help="Only what no earlier export has handed on.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say how much it would be; write nothing.")
+    ] = False,
     catalog: Catalog = None,
 ) -> None:
-    """Hand the catalog on: a manifest, or copies in one folder a class."""
-    from curate.export import export
+    """Hand the catalog on: a manifest, copies in one folder a class, or a tool's own form."""
+    from curate.copies import Manner
+    from curate.export import Options
     from curate.workspace import open_workspace
 
     if ood_only and id_only:
         raise UsageError("--ood-only and --id-only leave nothing; give one of them")
-    chosen = _narrowed(query, "ood" if ood_only else "id" if id_only else None, label, since)
+    chosen = _narrowed(query, "ood" if ood_only else "id" if id_only else None, label, since, new)
     if chosen.unreadable:
         raise UsageError("unreadable: names files that are no images; `curate list` shows them")
     place = None if destination in (None, "-") else Path(destination)
     form = _format(format, place)
+    options = Options(all_paths, Manner(link.value, keep_metadata), shard_size)
     with open_workspace(catalog, create=False) as workspace:
         if place is None:
             standing.manifest(workspace, chosen, form.value, all_paths)
-            return
-        with console.progress("exporting") as advance:
-            exported = export(
-                workspace, chosen, place, form.value, all_paths, lambda n: advance(n, n)
-            )
-        standing.exported(exported, place)
+        elif dry_run:
+            standing.planned(workspace, chosen, place, form.value, options)
+        else:
+            standing.exported(workspace, chosen, place, form.value, options)
 
 
 @app.command()
@@ -86,9 +100,11 @@ def status(json: Json = False, catalog: Catalog = None) -> None:
         standing.status(status(workspace), workspace, json)
 
 
-def _narrowed(query: str, tag: str | None, label: str | None, since: str | None) -> Query:
+def _narrowed(
+    query: str, tag: str | None, label: str | None, since: str | None, new: bool
+) -> Query:
     """The query with the terms that have options of their own."""
-    options = {"tag": tag, "label": label, "since": since}
+    options = {"tag": tag, "label": label, "since": since, "exported": "no" if new else None}
     terms = [f"{name}:{shlex.quote(value)}" for name, value in options.items() if value is not None]
     return parse(" ".join([query, *terms]))
 
@@ -96,7 +112,7 @@ def _narrowed(query: str, tag: str | None, label: str | None, since: str | None)
 def _format(given: FormatName | None, place: Path | None) -> FormatName:
     """The format that was asked for, else that of the file's suffix, else csv."""
     suffix = place.suffix.lower() if place else ""
-    named = {".csv": FormatName.csv, ".jsonl": FormatName.jsonl}.get(suffix)
+    named = {f".{name}": FormatName[name] for name in ("csv", "jsonl", "parquet")}.get(suffix)
     if given and named and given is not named:
         raise UsageError(f"--format {given.value} does not go with {suffix}; leave one of them out")
     return given or named or FormatName.csv

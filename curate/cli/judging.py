@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,7 +12,7 @@ from curate import console
 from curate.cli import standing
 from curate.cli.app import app
 from curate.cli.options import Catalog, Json, Null, Reviewer, Verdict, login, names_of
-from curate.cli.words import images_are
+from curate.cli.words import counted, images_are
 from curate.copies import original_of
 from curate.errors import UsageError
 
@@ -47,6 +48,34 @@ def tag(
             console.note(f"{images_are(count)} {verdict.value} now; `curate undo` takes it back")
         if class_name and (doubt := new_class(workspace, class_name)):
             console.warn(doubt)
+
+
+@app.command("import-reviews")
+def import_reviews(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Label Studio's JSON, or a manifest of ours.")
+    ],
+    original: Annotated[
+        Path | None, typer.Option(help="The manifest as exported, to tell what was edited.")
+    ] = None,
+    reviewer: Reviewer = None,
+    json: Json = False,
+    catalog: Catalog = None,
+) -> None:
+    """Take in what people judged elsewhere, as one step; `curate undo` takes it back."""
+    from curate.reviews import import_reviews
+    from curate.workspace import open_workspace
+
+    with open_workspace(catalog, create=False) as workspace:
+        found = import_reviews(workspace, file, reviewer or login(), original)
+        if json:
+            console.json_document({"images": found.images, "unknown": found.unknown})
+            return
+        console.note(f"{counted(found.images, 'image{s}')} judged; `curate undo` takes it back")
+        if found.unknown:
+            console.warn(
+                f"{counted(found.unknown, 'image{s}')} of {console.safe(file)} not in this catalog"
+            )
 
 
 @app.command()

@@ -112,7 +112,21 @@ class FormatName(StrEnum):
 
     csv = "csv"
     jsonl = "jsonl"
+    parquet = "parquet"
     imagefolder = "imagefolder"
+    hf = "hf"
+    webdataset = "webdataset"
+    fiftyone = "fiftyone"
+    labelstudio = "labelstudio"
+    coco = "coco"
+
+
+class LinkName(StrEnum):
+    """How `export` hands an original on."""
+
+    copy = "copy"
+    hardlink = "hardlink"
+    symlink = "symlink"
 
 
 class LogFormat(StrEnum):

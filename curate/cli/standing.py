@@ -23,7 +23,9 @@ from curate.cli.words import counted, near
 from curate.console import safe
 from curate.copies import original_of
 from curate.errors import CheckpointRefused, UsageError
-from curate.export import Exported, Format, records, shown_path, write_manifest
+from curate.export import Format, Options, export, plan
+from curate.export.manifests import write_manifest
+from curate.export.rows import records, shown_path
 from curate.status import Active, Status, percent, too_few_calibrated
 from curate.workspace import Workspace
 
@@ -83,20 +85,45 @@ def _list_row(row: dict[str, Any]) -> tuple[str, ...]:
 
 def manifest(workspace: Workspace, query: Query, format: Format, all_paths: bool) -> None:
     """A manifest on standard output."""
-    if format == "imagefolder":
-        raise UsageError("imagefolder needs a folder to copy to: `curate export DEST`")
+    if format != "csv" and format != "jsonl":
+        what = "file" if format == "parquet" else "folder"
+        raise UsageError(f"{format} needs a {what} to write to: `curate export DEST`")
     count = write_manifest(records(workspace, query, all_paths), format, sys.stdout)
     console.note(counted(count, "row{s}"))
 
 
-def exported(result: Exported, destination: Path) -> None:
-    """How much was handed on, and what could not be."""
+def planned(
+    workspace: Workspace, query: Query, destination: Path, format: Format, options: Options
+) -> None:
+    """How much an export would be."""
+    found = plan(workspace, query, destination, format, options)
+    copies = f" and {counted(found.copies, 'file{s}')}" if found.copies else ""
+    console.note(
+        f"would write {counted(found.rows, 'row{s}')}{copies}, {found.bytes:,} bytes, to "
+        f"{safe(destination)}; nothing was written"
+    )
+
+
+def exported(
+    workspace: Workspace, query: Query, destination: Path, format: Format, options: Options
+) -> None:
+    """Export, and tell how much was handed on and what could not be."""
+    with console.progress("exporting") as advance:
+        result = export(
+            workspace, query, destination, format, options, lambda done: advance(done, done)
+        )
     console.note(f"{counted(result.rows, 'row{s}')} in {safe(destination)}")
     if result.missing:
         missing = counted(len(result.missing), "original{s}")
         console.warn(
             f"{missing} gone, changed or unreadable and not copied; the first is "
             f"{safe(result.missing[0])}; the manifest names them"
+        )
+    if result.unstripped:
+        kept = counted(len(result.unstripped), "original{s}")
+        console.warn(
+            f"{kept} not copied, for their metadata cannot be taken out without encoding them "
+            f"anew; the first is {safe(result.unstripped[0])}; --keep-metadata copies them"
         )
 
 

@@ -34,8 +34,9 @@ _SIGNATURES = {
     "SVG, HTML or XML": rb"\s*<(?:svg|\?xml|!|html)",
 }
 _KINDS = {kind: re.compile(pattern, re.DOTALL) for kind, pattern in _SIGNATURES.items()}
-# In entropy-coded data FF is followed by 00 or a restart; FF FF is a marker's fill (T.81, B.1.1).
-_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
+MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
+"""Of a JPEG. In entropy-coded data FF is followed by 00 or a restart, FF FF is a marker's fill
+(ITU-T T.81, B.1.1)."""
 
 
 class Refused(Exception):
@@ -89,7 +90,7 @@ def _jpeg_whole(data: bytes) -> bool:
     """Segments lead to a scan, and the scans to EOI (ITU-T T.81, B.2.1)."""
     at, scans = 2, 0
     for _ in range(MAX_PARTS):
-        marker = _MARKER.search(data, at)
+        marker = MARKER.search(data, at)
         if marker is None:
             return False
         kind, at = data[marker.start() + 1], marker.end()
@@ -118,14 +119,14 @@ def end_of_riff(data: bytes) -> int:
 
 def _gif_whole(data: bytes) -> bool:
     """Blocks follow each other up to the trailer 3B (GIF89a, 27)."""
-    at, inside = 13 + _colour_table(data[10:11]), False
+    at, inside = 13 + colour_table(data[10:11]), False
     for _ in range(MAX_GIF_BLOCKS):
         byte = data[at : at + 1]
         if inside:  # sub-blocks, each after its length; one of length 0 ends them
             at += 1 + sum(byte)
             inside = sum(byte) > 0
         elif byte == b",":
-            at, inside = at + 11 + _colour_table(data[at + 9 : at + 10]), True
+            at, inside = at + 11 + colour_table(data[at + 9 : at + 10]), True
         elif byte == b"!":
             at, inside = at + 2, True
         else:
@@ -133,7 +134,7 @@ def _gif_whole(data: bytes) -> bool:
     raise _too_many("blocks", MAX_GIF_BLOCKS)
 
 
-def _colour_table(flags: bytes) -> int:
+def colour_table(flags: bytes) -> int:
     """Bytes of the colour table that a packed field announces."""
     packed = flags[0] if flags else 0
     return 3 << ((packed & 7) + 1) if packed & 0x80 else 0

@@ -14,7 +14,7 @@ from threading import Thread
 
 from curate.catalog.hooks import Hooks
 from curate.errors import CurateError
-from curate.export import record
+from curate.export.rows import record
 from curate.watch.events import DeliveryFailed, Event
 from curate.watch.hook import Target
 from curate.workspace import Workspace, hold

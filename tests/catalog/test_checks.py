@@ -117,6 +117,7 @@ GOOD: dict[str, dict[str, Any]] = {
         "last_error": "no answer",
     },
     "notice": {"sha256": SHA, "queued_at": WHEN},
+    "handed_on": {"sha256": SHA, "handed_on_at": WHEN},
     "lease": {
         "name": "n",
         "what": "w",
@@ -235,6 +236,7 @@ BAD: dict[str, dict[str, list[Any]]] = {
         "last_error": [None],
     },
     "notice": {"sha256": [name_of(2), None]},
+    "handed_on": {"sha256": [name_of(2), None]},
     "lease": {
         "name": ["", None],
         "what": [""],

@@ -57,7 +57,7 @@ def test_a_review_stands_over_the_score_and_over_none(scored: Catalog) -> None:
     assert labels == ["bag", "shirt", None]
     first = rows[name_of(0)]
     assert (first.reviewed_by, first.reviewed_at) == ("ann", after(hours=1))
-    assert scored.reviewed() == sorted(judged)
+    assert scored.reviews.standing() == sorted(judged)
     assert set(scored.unlabeled()) == {name_of(number) for number in (1, 2, 4)}
     scored.reviews.add([(name_of(0), "none", None)], "ann", after(hours=2))
     assert tags(scored) == ["ood", "ood", "ood", "ood", "id", "ood"]
@@ -66,7 +66,7 @@ def test_a_review_stands_over_the_score_and_over_none(scored: Catalog) -> None:
 
 def test_the_newest_of_two_words_in_one_step_stands(scored: Catalog) -> None:
     scored.reviews.add([(name_of(4), "ood", None), (name_of(4), "id", None)], "ann", NOW)
-    assert scored.reviewed() == [(name_of(4), "id", None)]
+    assert scored.reviews.standing() == [(name_of(4), "id", None)]
 
 
 def test_undo_goes_back_step_by_step(scored: Catalog, place: Place) -> None:
@@ -75,13 +75,13 @@ def test_undo_goes_back_step_by_step(scored: Catalog, place: Place) -> None:
     scored.reviews.add([(one, "id", "bag")], "ann", NOW)
     scored.reviews.add([(one, "id", "hat")], "ann", NOW)
     assert scored.reviews.undo("ann", NOW) == 1
-    assert scored.reviewed() == sorted([(one, "id", "bag"), (two, "ood", None)])
+    assert scored.reviews.standing() == sorted([(one, "id", "bag"), (two, "ood", None)])
     assert scored.reviews.undo("ann", NOW) == 1
-    assert scored.reviewed() == sorted([(one, "ood", None), (two, "ood", None)])
+    assert scored.reviews.standing() == sorted([(one, "ood", None), (two, "ood", None)])
     assert scored.reviews.last_reviewer() == "ann"
     assert scored.reviews.undo("ann", NOW) == 2
     assert scored.reviews.last_reviewer() is None
-    assert scored.reviewed() == []
+    assert scored.reviews.standing() == []
     assert scored.reviews.undo("ann", NOW) == 0
     assert tags(scored) == ["ood", "ood", "ood", "id", "id", "pending"]
     rows = select(Review.seq, Review.verdict, Review.step, Review.undoes)
@@ -101,9 +101,9 @@ def test_judging_after_an_undo_is_taken_back_first(scored: Catalog) -> None:
     scored.reviews.undo("ann", NOW)
     scored.reviews.add([(name_of(3), "id", "hat")], "ann", NOW)
     scored.reviews.undo("ann", NOW)
-    assert scored.reviewed() == [(name_of(3), "ood", None)]
+    assert scored.reviews.standing() == [(name_of(3), "ood", None)]
     scored.reviews.undo("ann", NOW)
-    assert scored.reviewed() == []
+    assert scored.reviews.standing() == []
 
 
 def test_what_people_said_against_the_model_is_counted(scored: Catalog) -> None:
@@ -122,12 +122,12 @@ def test_undo_leaves_what_others_said(scored: Catalog) -> None:
     scored.reviews.add([(name_of(3), "ood", None)], "ann", NOW)
     scored.reviews.add([(name_of(3), "id", "bag")], "bob", NOW)
     assert scored.reviews.undo("ann", NOW) == 1
-    assert scored.reviewed() == [(name_of(3), "id", "bag")]
+    assert scored.reviews.standing() == [(name_of(3), "id", "bag")]
     (row,) = (row for row in scored.iter_images(Query()) if row.sha256 == name_of(3))
     assert row.reviewed_by == "bob"
     assert scored.reviews.undo("ann", NOW) == 0
     assert scored.reviews.undo("bob", NOW) == 1
-    assert scored.reviewed() == []
+    assert scored.reviews.standing() == []
 
 
 def test_a_step_larger_than_a_statement(catalog: Catalog, source_id: str) -> None:
@@ -141,7 +141,7 @@ def test_a_step_larger_than_a_statement(catalog: Catalog, source_id: str) -> Non
 def test_a_step_with_an_unknown_image_is_not_kept_at_all(scored: Catalog) -> None:
     with pytest.raises(IntegrityError):
         scored.reviews.add([(name_of(1), "id", None), (name_of(99), "id", None)], "ann", NOW)
-    assert scored.reviewed() == []
+    assert scored.reviews.standing() == []
 
 
 def test_what_others_said_since_is_passed_over(scored: Catalog) -> None:

@@ -83,7 +83,7 @@ def test_a_second_ingest_opens_none_of_them(project: tuple[Path, Inputs]) -> Non
 
 def test_export_hands_on_the_good_ones_byte_for_byte(project: tuple[Path, Inputs]) -> None:
     folder, inputs = project
-    run(folder, "export", "copies", "--format", "imagefolder")
+    run(folder, "export", "copies", "--format", "imagefolder", "--keep-metadata")
     copies = [path for path in (folder / "copies").rglob("*") if path.is_file()]
     found = {hashlib.sha256(path.read_bytes()).hexdigest() for path in copies}
     with (folder / "copies" / "manifest.csv").open(newline="") as manifest:

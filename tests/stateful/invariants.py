@@ -85,7 +85,7 @@ def check_tags(rows: Rows, model: Model, workspace: Workspace) -> None:
     assert (counts.id, counts.ood, counts.pending) == (tags["id"], tags["ood"], tags["pending"])
     judged = {name for step in model.steps for name in step.said}
     standing = {name: found[1] for name in judged if (found := model.verdict(name))}
-    assert {name: (word, of) for name, word, of in workspace.catalog.reviewed()} == standing
+    assert {name: (word, of) for name, word, of in workspace.catalog.reviews.standing()} == standing
     assert set(workspace.catalog.unlabeled()) == rows.images.keys() - standing.keys()
     assert judged <= rows.images.keys()
 

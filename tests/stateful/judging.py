@@ -13,7 +13,7 @@ from curate.catalog.query import parse
 from curate.config import FinetuneConfig, GuardedRecipe, PaperRecipe
 from curate.doctor import examine
 from curate.errors import UsageError
-from curate.export import export
+from curate.export import Options, export
 from curate.finetune import finetune
 from curate.tagging import tag, undo
 
@@ -142,7 +142,7 @@ class Judging(Working):
     ) -> None:
         """`curate export`; a manifest goes over the one from before."""
         place, all_paths = self.base / f"out.{format}", all_paths and format != "imagefolder"
-        exported = export(self.program.workspace, parse(query), place, format, all_paths)
+        exported = export(self.program.workspace, parse(query), place, format, Options(all_paths))
         if format == "imagefolder":
             check_copies(place, self.program.rows(), query, self.disk, exported)
             shutil.rmtree(place)

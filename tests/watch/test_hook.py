@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from curate.errors import UsageError
-from curate.export import COLUMNS
+from curate.export.rows import COLUMNS
 from curate.watch.delivery import BATCH, Delivery
 from curate.watch.hook import Command, NotAccepted, Row, Url, signed, target_of
 

@@ -13,18 +13,20 @@ from pathlib import Path
 
 import pytest
 
+from curate import copies
 from curate.catalog.models import CheckpointRow, LabeledRow
 from curate.catalog.query import Query, parse
 from curate.catalog.store import NewScore
 from curate.config import DecodeConfig
-from curate.copies import copy, folder_of
 from curate.errors import StorageError, UsageError
-from curate.export import COLUMNS, export, records, shown_path, write_manifest
+from curate.export import export
+from curate.export.manifests import write_manifest
+from curate.export.rows import COLUMNS, records, shown_path
 from curate.images.decode import Decoder
 from curate.ingest import ingest
 from curate.workspace import Workspace, open_workspace
 
-from .program import abandoned, picture
+from ..program import abandoned, picture
 
 NAMES = ("plain.png", "=1+1.png", "a,b\n.png", "\udcff.png", "[bold].png")
 
@@ -77,10 +79,10 @@ def test_a_copy_is_made_of_the_catalogued_content_or_not_at_all(
     made = export(workspace, Query(), tmp_path / "out", "imagefolder")
     assert made.rows == len(NAMES)
     assert sorted(Path(path).name for path in made.missing) == ["[bold].png", "plain.png"]
-    copies = list((tmp_path / "out").rglob("*.png"))
-    assert len(copies) == len(NAMES) - 2
-    assert all(path.parent.name == "_pending" for path in copies)
-    assert all(path.name.isascii() and path.name.isprintable() for path in copies)
+    made_of = list((tmp_path / "out").rglob("*.png"))
+    assert len(made_of) == len(NAMES) - 2
+    assert all(path.parent.name == "_pending" for path in made_of)
+    assert all(path.name.isascii() and path.name.isprintable() for path in made_of)
 
 
 def test_a_destination_with_something_in_it_is_left_alone(
@@ -165,10 +167,10 @@ def test_a_class_never_leads_out_of_the_folder(
     made = export(workspace, parse("reviewed:yes"), tmp_path / "out", "imagefolder")
     assert (made.rows, made.missing) == (3, ())
     new = {path for path in tmp_path.rglob("*") if "store" not in path.parts} - before
-    copies = [path.relative_to(tmp_path / "out") for path in new if path.suffix == ".png"]
+    made_of = [path.relative_to(tmp_path / "out") for path in new if path.suffix == ".png"]
     assert all(path.is_relative_to(tmp_path / "out") for path in new)
-    assert len(copies) == 3
-    folders = {path.parent.name for path in copies}
+    assert len(made_of) == 3
+    folders = {path.parent.name for path in made_of}
     assert len(folders) == 3
     assert folders > {"plain", "_ood"}
 
@@ -180,15 +182,21 @@ def test_a_catalog_that_a_stranger_made_leads_nowhere(tmp_path: Path) -> None:
     (tmp_path / "out" / "_").mkdir(parents=True)
     before = set(tmp_path.iterdir())
     for tag, sha256 in (("/../../x", "0" * 64), ("id", "../../y"), ("ood", "../../y")):
-        row = {"path": str(tmp_path / "a.png"), "tag": tag, "label": "disc", "sha256": sha256}
-        assert not copy(row | {"bytes": 1}, tmp_path / "out")
+        row: dict[str, object] = {
+            "path": str(tmp_path / "a.png"),
+            "tag": tag,
+            "label": "disc",
+            "sha256": sha256,
+        }
+        target = tmp_path / "out" / copies.class_folder(row) / copies.file_name(row, sha256[:12])
+        assert not copies.place(row | {"bytes": 1}, target, copies.Manner())
     assert set(tmp_path.iterdir()) == before
 
 
 def test_classes_that_clean_up_to_the_same_name_stay_apart() -> None:
-    names = {folder_of(label) for label in ("a:b", "a?b", "a_b", "a_b.", "con", "CON")}
+    names = {copies.folder_of(label) for label in ("a:b", "a?b", "a_b", "a_b.", "con", "CON")}
     assert len(names) == 6
-    assert folder_of("a_b") == "a_b"
+    assert copies.folder_of("a_b") == "a_b"
     assert not {name.lower() for name in names} & {"con"}
 
 

@@ -1,0 +1,164 @@
+"""Pictures rid of what was written about them: the same pixels, turned the same way."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from typing import Any
+
+import pytest
+from PIL import Image, ImageOps
+
+from curate.images.orientation import exif_of, of_exif, of_xmp
+from curate.images.stripping import strip
+
+SECRET = b"51 N 0 W by somebody"
+FORMATS = ("JPEG", "PNG", "WEBP")
+
+
+def noise(size: tuple[int, int] = (24, 16)) -> Image.Image:
+    image = Image.new("RGB", size)
+    image.putdata([(x * 7 % 256, x * 13 % 256, x * 29 % 256) for x in range(size[0] * size[1])])
+    return image
+
+
+def saved(kind: str, **options: Any) -> bytes:
+    out = io.BytesIO()
+    noise().save(out, kind, **options)
+    return out.getvalue()
+
+
+def told(turn: int | None) -> bytes:
+    """EXIF with a secret, a GPS latitude and an orientation."""
+    exif = Image.Exif()
+    exif[0x010E] = SECRET.decode()
+    exif.get_ifd(0x8825)[1] = "N"
+    if turn:
+        exif[0x0112] = turn
+    return exif.tobytes()
+
+
+def upright(data: bytes) -> bytes:
+    with Image.open(io.BytesIO(data)) as image:
+        return ImageOps.exif_transpose(image).convert("RGB").tobytes()
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("turn", [None, 1, 3, 6, 8])
+def test_exif_goes_but_for_the_orientation(kind: str, turn: int | None) -> None:
+    data = saved(kind, exif=told(turn))
+    assert SECRET in data
+    made = strip(kind, data)
+    assert made is not None
+    assert SECRET not in made
+    assert upright(made) == upright(data)
+    with Image.open(io.BytesIO(made)) as image:
+        assert dict(image.getexif()) == ({0x0112: turn} if turn and turn > 1 else {})
+    assert strip(kind, made) == made
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_colour_profiles_stay(kind: str) -> None:
+    profile = b"\0\0\2\x0cprofile" * 40
+    made = strip(kind, saved(kind, icc_profile=profile))
+    assert made is not None
+    with Image.open(io.BytesIO(made)) as image:
+        assert image.info["icc_profile"] == profile
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_an_orientation_that_xmp_alone_names_is_kept(kind: str) -> None:
+    packet = b'<x:xmpmeta><rdf tiff:Orientation="6"/>' + SECRET + b"</x:xmpmeta>"
+    if kind == "PNG":
+        data = _with_chunk(saved(kind), b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + packet)
+    else:
+        data = saved(kind, xmp=packet)
+    made = strip(kind, data)
+    assert made is not None
+    assert SECRET not in made
+    with Image.open(io.BytesIO(made)) as image:
+        assert image.getexif()[0x0112] == 6
+        assert image.size == (24, 16)
+
+
+def _with_chunk(png: bytes, name: bytes, body: bytes) -> bytes:
+    crc = struct.pack(">I", zlib.crc32(name + body))
+    return png[:33] + struct.pack(">I", len(body)) + name + body + crc + png[33:]
+
+
+def test_a_jpeg_loses_comments_trailers_and_all_other_application_segments() -> None:
+    plain = saved("JPEG", quality=90, progressive=True)
+    segments = b"".join(
+        struct.pack(">BBH", 0xFF, kind, 2 + len(SECRET)) + SECRET
+        for kind in (*range(0xE1, 0xF0), 0xFE)
+    )
+    made = strip("JPEG", plain[:2] + segments + plain[2:] + SECRET)
+    assert made == plain
+
+
+def test_the_pixels_of_a_jpeg_without_jfif_come_after_the_orientation() -> None:
+    data = saved("JPEG", exif=told(6))
+    bare = data[:2] + data[20:] if data[2:4] == b"\xff\xe0" else data
+    made = strip("JPEG", bare)
+    assert made is not None
+    assert made[2:12] == b"\xff\xe1\x00\x22Exif\0\0"
+    assert upright(made) == upright(data)
+
+
+def test_a_png_keeps_what_changes_its_look() -> None:
+    data = saved("PNG", dpi=(300, 300))
+    told_of = _with_chunk(_with_chunk(data, b"tEXt", SECRET), b"gAMA", struct.pack(">I", 45455))
+    made = strip("PNG", told_of + SECRET)
+    assert made == _with_chunk(data, b"gAMA", struct.pack(">I", 45455))
+
+
+def test_a_gif_keeps_its_frames_and_loop_and_loses_its_comment() -> None:
+    out = io.BytesIO()
+    frames = [noise().rotate(90 * turn).convert("P") for turn in range(1, 3)]
+    noise().convert("P").save(
+        out, "GIF", save_all=True, append_images=frames, loop=3, duration=70, comment=SECRET
+    )
+    made = strip("GIF", out.getvalue())
+    assert made is not None
+    assert SECRET not in made
+    with Image.open(io.BytesIO(made)) as new, Image.open(out) as old:
+        assert (getattr(new, "n_frames", 1), new.info["loop"], new.info["duration"]) == (3, 3, 70)
+        for frame in range(3):
+            new.seek(frame)
+            old.seek(frame)
+            assert new.convert("RGB").tobytes() == old.convert("RGB").tobytes()
+
+
+def test_an_animated_webp_keeps_its_frames() -> None:
+    out = io.BytesIO()
+    noise().save(out, "WEBP", save_all=True, append_images=[noise().rotate(180)], exif=told(6))
+    made = strip("WEBP", out.getvalue())
+    assert made is not None
+    assert SECRET not in made
+    with Image.open(io.BytesIO(made)) as image:
+        assert getattr(image, "n_frames", 1) == 2
+
+
+@pytest.mark.parametrize("kind", [*FORMATS, "GIF"])
+def test_what_is_not_whole_is_not_stripped(kind: str) -> None:
+    data = saved(kind)
+    assert strip(kind, data[: len(data) // 2]) is None
+    assert strip(kind, b"") is None
+
+
+def test_what_has_no_place_in_the_catalog_is_not_stripped() -> None:
+    assert strip("TIFF", saved("TIFF")) is None
+
+
+def test_orientations() -> None:
+    for turn in range(1, 9):
+        assert of_exif(exif_of(turn)) == turn
+    assert len(exif_of(6)) == 26
+    assert of_exif(b"Exif\0\0" + exif_of(6).replace(b"\0\6", b"\0\x0b")) == 1
+    assert of_exif(exif_of(6)[:15]) is None
+    assert of_exif(b"garbage") is None
+    assert of_exif(b"II*\0\xff\xff\xff\xff") is None
+    assert of_xmp(b"<tiff:Orientation>8</tiff:Orientation>") == 8
+    assert of_xmp(b"<tiff:Orientation>9</tiff:Orientation>") == 1
+    assert of_xmp(b"") is None
