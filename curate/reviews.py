@@ -87,7 +87,7 @@ def _of_tasks(file: Path, text: str) -> Iterator[tuple[str, Word]]:
                 word = _chosen(file, last["result"])
                 if word:
                     yield str(task["data"]["sha256"]), word
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(
             f"{str(file)!r} is no JSON export of Label Studio with our tasks; choose JSON there, "
             "not JSON-MIN; nothing was recorded"
@@ -111,9 +111,9 @@ def _manifest(file: Path, text: str) -> list[Row]:
         else:
             lines = csv.DictReader(StringIO(text, newline=""), strict=True)
             rows = [{k: plain(v) for k, v in row.items()} for row in lines]
-        if any(name not in row for row in rows[:1] for name in _READ):
+        if any(name not in row for row in rows for name in _READ):
             raise ValueError
-    except (ValueError, csv.Error, TypeError, AttributeError) as error:
+    except (ValueError, csv.Error, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(
             f"{str(file)!r} is no export of Label Studio in JSON, and no manifest in csv or jsonl "
             f"with the columns {', '.join(_READ)}; nothing was recorded"
@@ -172,8 +172,14 @@ def _check_state(workspace: Workspace, file: Path, new: list[Row], old: list[Row
             f"network or review; {_ORIGINAL}"
         )
     moments = (row.get(name, "") for row in new for name in ("first_seen", "reviewed_at"))
-    last = max(filter(None, moments), default=_NEVER)
-    if workspace.catalog.rates.changed_since(datetime.fromisoformat(last)):
+    try:
+        last = datetime.fromisoformat(max(filter(None, moments), default=_NEVER)).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise UsageError(
+            f"{str(file)!r} has a time that is none ({error}); leave the columns of times as they "
+            "were exported; nothing was recorded"
+        ) from error
+    if workspace.catalog.rates.changed_since(last):
         raise UsageError(
             f"the alarm rate may have changed since {str(file)!r} was exported; {_ORIGINAL}"
         )

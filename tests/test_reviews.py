@@ -134,6 +134,11 @@ def test_label_studio_s_last_word_counts(
         ("sha256,tag,label\nx,maybe,\n", "use id or ood"),
         ("sha256,tag,label\nx,id,a/b\n", "no name of a class"),
         ("sha256,tag,label\nx,id\n", "no export of Label Studio"),
+        ('{"sha256": "x", "tag": "", "label": ""}\n{"sha256": "y"}\n', "no export of Label Studio"),
+        ('{"sha256": ' + "[" * 100_000, "no export of Label Studio"),
+        ("[" * 100_000, "not JSON-MIN"),
+        ("sha256,tag,label,first_seen\nx,id,,yesterday\n", "a time that is none"),
+        ("sha256,tag,label,first_seen\nx,id,,0001-01-01T00:00:00+23:00\n", "a time that is none"),
     ],
 )
 def test_what_makes_no_sense_is_refused(

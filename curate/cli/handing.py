@@ -80,6 +80,8 @@ def export(
         raise UsageError("unreadable: names files that are no images; `curate list` shows them")
     place = None if destination in (None, "-") else Path(destination)
     form = _format(format, place)
+    if dry_run and place is None:
+        raise UsageError("--dry-run tells what would be written to DEST; name a place")
     options = Options(all_paths, Manner(link.value, keep_metadata), shard_size)
     with open_workspace(catalog, create=False) as workspace:
         if place is None:
