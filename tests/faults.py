@@ -257,4 +257,42 @@ FAULTS = [
         "tests/test_finetune.py::"
         "test_one_trained_while_the_detector_scores_is_not_given_an_old_one_either",
     ),
+    Fault(
+        "a copy keeps what was written about the picture",
+        "curate/images/stripping.py",
+        "    return None if _APP1 <= kind <= _APP15 or kind == _COM else body\n",
+        "    return body\n",
+        "tests/images/test_stripping.py::test_exif_goes_but_for_the_orientation",
+    ),
+    Fault(
+        "an export that goes on takes copies for what its journal says",
+        "curate/export/copying.py",
+        '        if of != row["sha256"] or digest_of(self._folder / name) != digest:\n',
+        '        if of != row["sha256"]:\n',
+        "tests/export/test_handing_on.py::test_a_killed_export_goes_on",
+    ),
+    Fault(
+        "a notice leaves the queue before it was taken",
+        "curate/watch/delivery.py",
+        "            self._target.deliver([record(row) for row in rows])\n"
+        "            self._hooks.accepted([row.sha256 for row in rows], datetime.now(UTC))\n",
+        "            self._hooks.accepted([row.sha256 for row in rows], datetime.now(UTC))\n"
+        "            self._target.deliver([record(row) for row in rows])\n",
+        "tests/watch/test_hook.py::test_what_was_not_taken_stays_and_is_tried_with_growing_pauses",
+    ),
+    Fault(
+        "a new detector drops what was never told of",
+        "curate/catalog/models.py",
+        "                announce(connection, detector, now)\n",
+        "                pass\n",
+        "tests/catalog/test_hooks.py"
+        "::test_a_new_detector_tells_of_nothing_that_was_told_and_forgets_nothing",
+    ),
+    Fault(
+        "a judgement falls on what others have said since",
+        "curate/catalog/reviews.py",
+        "            for sha256 in unseen:\n                del judged[sha256]\n",
+        "",
+        "tests/catalog/test_reviews.py::test_what_others_said_since_is_passed_over",
+    ),
 ]
