@@ -24,15 +24,19 @@ def test_import_curate_is_light() -> None:
     "module",
     [
         *("curate.cli", "curate.status", "curate.gate", "curate.export"),
-        *("curate.tagging", "curate.ingest"),
+        *("curate.tagging", "curate.ingest", "curate.reviews"),
     ],
 )
 def test_rooms_without_a_network_import_no_torch(module: str) -> None:
-    assert modules_after(f"import {module}").isdisjoint({"torch", "torchvision"})
+    assert modules_after(f"import {module}").isdisjoint(("torch", "torchvision", "pyarrow"))
 
 
 @pytest.mark.parametrize(
-    "command", ["", "train", "watch", "finetune", "status", "export", "evaluate"]
+    "command",
+    [
+        *("", "train", "watch", "finetune", "status", "check", "export", "import-reviews"),
+        "evaluate",
+    ],
 )
 def test_help_imports_no_torch(command: str) -> None:
     call = f"""
@@ -45,5 +49,7 @@ except SystemExit as end:
 """
     code = f"import sys\n{call}\nprint()\nprint(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert set(done.stdout.split("\n")[-2].split()).isdisjoint({"torch", "torchvision"})
+    assert set(done.stdout.split("\n")[-2].split()).isdisjoint(
+        ("torch", "torchvision", "pyarrow", "prometheus_client")
+    )
     assert "Usage" in done.stdout

@@ -115,9 +115,10 @@ def exported(
     console.note(f"{counted(result.rows, 'row{s}')} in {safe(destination)}")
     if result.missing:
         missing = counted(len(result.missing), "original{s}")
+        rows = "the manifest has no row of them" if format == "hf" else "the manifest names them"
         console.warn(
             f"{missing} gone, changed or unreadable and not copied; the first is "
-            f"{safe(result.missing[0])}; the manifest names them"
+            f"{safe(result.missing[0])}; {rows}"
         )
     if result.unstripped:
         kept = counted(len(result.unstripped), "original{s}")
