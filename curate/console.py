@@ -32,8 +32,8 @@ from curate.log import Level, Lines, as_json, json_line
 Advance = Callable[[int, int], None]
 _UNBOUNDED = 100_000
 _TABLE_BLOCK = 1_000
-# Words that are longer than a line stay whole: mostly they are paths, which people copy.
 _MARKS = {"info": ("", ""), "warning": ("warning: ", "yellow"), "error": ("error: ", "bold red")}
+# Words that are longer than a line stay whole: mostly they are paths, which people copy.
 _WRAPPER = partial(TextWrapper, break_long_words=False, break_on_hyphens=False)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -30,9 +31,9 @@ def tell(monkeypatch: pytest.MonkeyPatch, found: Figures) -> None:
     monkeypatch.setattr("curate.gate.figures", lambda engine, query: found)
 
 
-def met(workspace: Workspace, **bounds: float) -> list[tuple[float | None, bool]]:
+def met(workspace: Workspace, **bounds: Any) -> list[tuple[float | None, bool]]:
     """Each bound's figure, and whether it is met."""
-    checked = check(workspace, Query(), Bounds(**bounds))  # type: ignore[arg-type]
+    checked = check(workspace, Query(), Bounds(**bounds))
     assert checked.met == all(bound.met for bound in checked.bounds)
     return [(bound.figure, bound.met) for bound in checked.bounds]
 

@@ -11,6 +11,7 @@ import pytest
 from curate.catalog.query import Query, parse
 from curate.errors import UsageError
 from curate.export import export
+from curate.export.manifests import ManifestFormat
 from curate.images.decode import Decoder
 from curate.ingest import ingest
 from curate.reviews import Imported, import_reviews
@@ -44,10 +45,10 @@ def edit(place: Path, *changes: tuple[str, str, str]) -> Path:
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl"])
 def test_a_manifest_goes_out_and_comes_back(
-    tmp_path: Path, workspace: Workspace, hashes: list[str], suffix: str
+    tmp_path: Path, workspace: Workspace, hashes: list[str], suffix: ManifestFormat
 ) -> None:
     place = tmp_path / f"out.{suffix}"
-    export(workspace, Query(), place, suffix)  # type: ignore[arg-type]
+    export(workspace, Query(), place, suffix)
     assert import_reviews(workspace, place, "ann") == Imported(0, 0)
     label = "'=1+1" if suffix == "csv" else "=1+1"
     edit(place, (hashes[0], "ood", ""), (hashes[1], "id", label))

@@ -26,10 +26,12 @@ Verdict = tuple[str, str, str | None]
 
 @dataclass(frozen=True)
 class Judged:
-    """A step that was recorded, and the images left out of it: others had spoken on them since."""
+    """What came of a judgement."""
 
     step: int
+    """The newest step; it is the judgement's own unless all of its images were passed over."""
     passed_over: frozenset[str]
+    """Images that were left out of it, for others had spoken on them since."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class Reviews:
             ]
             common = {"reviewer": reviewer, "reviewed_at": now, "step": step, "undoes": None}
             _append(connection, [row | common for row in rows])
-        return Judged(step, frozenset(unseen))
+        return Judged(step if rows else step - 1, frozenset(unseen))
 
     def undo(self, reviewer: str, now: datetime) -> int:
         """Take back the reviewer's last step that still stands; returns how many images it held.

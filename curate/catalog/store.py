@@ -19,7 +19,7 @@ from curate.catalog.engine import chunks, insert, read, write
 from curate.catalog.handed import Handed
 from curate.catalog.hooks import Hooks
 from curate.catalog.leases import Leases
-from curate.catalog.models import Models
+from curate.catalog.models import Models, in_service
 from curate.catalog.notices import announce
 from curate.catalog.places import Place, Stat, places, seen_as, seen_last
 from curate.catalog.query import Query
@@ -101,8 +101,8 @@ class Catalog:
                 .values(source_id=uuid4().hex, root_uri=root_uri, added_at=now)
                 .on_conflict_do_nothing(index_elements=[Source.root_uri])
             )
-            found = connection.scalars(select(Source.source_id).where(Source.root_uri == root_uri))
-            return found.one()
+            found = select(Source.source_id).where(Source.root_uri == root_uri)
+            return connection.execute(found).scalar_one()
 
     def sources(self) -> tuple[SourceRow, ...]:
         """Every source, oldest first."""
@@ -188,8 +188,8 @@ class Catalog:
 
     def pending_count(self, checkpoint_id: str) -> int:
         """How many images the checkpoint has yet to score."""
+        waiting = select(func.count()).where(Pending.checkpoint_id == checkpoint_id)
         with read(self._engine) as connection:
-            waiting = select(func.count()).where(Pending.checkpoint_id == checkpoint_id)
             return connection.scalar(waiting) or 0
 
     def add_scores(self, checkpoint_id: str, rows: Sequence[NewScore], now: datetime) -> None:
@@ -204,7 +204,8 @@ class Catalog:
                 contents = [row.sha256 for row in piece]
                 with counting_scores(connection, contents, checkpoint_id):
                     connection.execute(statement, [values(row) | common for row in piece])
-                announce(connection, checkpoint_id, now, contents)
+                if checkpoint_id == in_service(connection, "detector"):
+                    announce(connection, checkpoint_id, now, contents)
                 connection.execute(
                     delete(Pending).where(
                         Pending.checkpoint_id == checkpoint_id, Pending.sha256.in_(contents)
@@ -249,8 +250,8 @@ class Catalog:
     def has_image(self, sha256: str) -> bool:
         """Whether the content was ever in an inbox."""
         with read(self._engine) as connection:
-            found = select(Image.sha256).where(Image.sha256 == sha256)
-            return connection.scalar(found) is not None
+            found = connection.scalar(select(Image.sha256).where(Image.sha256 == sha256))
+        return found is not None
 
     def places(self, sha256: str) -> list[tuple[str, str]]:
         """(root URI, path) of each sighting of a content, the newest first."""

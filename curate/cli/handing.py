@@ -11,7 +11,20 @@ import typer
 from curate.catalog.query import Query, parse
 from curate.cli import standing
 from curate.cli.app import app
-from curate.cli.options import MOST_ROWS, Catalog, FormatName, Json, LinkName, Null, QueryWords
+from curate.cli.options import (
+    MOST_ROWS,
+    Catalog,
+    DryRun,
+    FormatName,
+    Json,
+    KeepMetadata,
+    Link,
+    LinkName,
+    New,
+    Null,
+    QueryWords,
+    ShardSize,
+)
 from curate.errors import UsageError
 
 
@@ -51,21 +64,11 @@ def export(
     all_paths: Annotated[
         bool, typer.Option("--all-paths", help="A row for each sighting.")
     ] = False,
-    link: Annotated[
-        LinkName, typer.Option(help="Copy the originals, or link to them as they are.")
-    ] = LinkName.copy,
-    keep_metadata: Annotated[
-        bool, typer.Option("--keep-metadata", help="Copies keep EXIF, GPS and comments.")
-    ] = False,
-    shard_size: Annotated[
-        int, typer.Option(min=1, max=MOST_ROWS, help="webdataset: images in a shard.")
-    ] = 1_000,
-    new: Annotated[
-        bool, typer.Option("--new", help="Only what no earlier export has handed on.")
-    ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say how much it would be; write nothing.")
-    ] = False,
+    link: Link = LinkName.copy,
+    keep_metadata: KeepMetadata = False,
+    shard_size: ShardSize = 1_000,
+    new: New = False,
+    dry_run: DryRun = False,
     catalog: Catalog = None,
 ) -> None:
     """Hand the catalog on: a manifest, copies in one folder a class, or a tool's own form."""

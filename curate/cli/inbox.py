@@ -19,8 +19,11 @@ from curate.cli.options import (
     FinetuneImages,
     FinetuneMinutes,
     Json,
+    Log,
     LogFormat,
+    MetricsPort,
     Null,
+    OnTag,
     RecipeName,
     RecipeOfThat,
     Seed,
@@ -85,19 +88,9 @@ def watch(
     finetune_minutes: FinetuneMinutes = None,
     recipe: RecipeOfThat = None,
     poll: Annotated[bool, typer.Option("--poll", help="Scan only; use no events.")] = False,
-    log_format: Annotated[
-        LogFormat, typer.Option(help="Of standard error; json: one object a line.")
-    ] = LogFormat.text,
-    on_tag: Annotated[
-        str | None,
-        typer.Option(metavar="COMMAND|URL", help="Told of newly tagged images; `none` ends that."),
-    ] = None,
-    metrics: Annotated[
-        int | None,
-        typer.Option(
-            min=1, max=65_535, metavar="PORT", help="Serve figures for Prometheus on 127.0.0.1."
-        ),
-    ] = None,
+    log_format: Log = LogFormat.text,
+    on_tag: OnTag = None,
+    metrics: MetricsPort = None,
     device: Device = "auto",
     json: Json = False,
     catalog: Catalog = None,

@@ -136,6 +136,28 @@ class LogFormat(StrEnum):
     json = "json"
 
 
+Log = Annotated[LogFormat, typer.Option(help="Of standard error; json: one object a line.")]
+OnTag = Annotated[
+    str | None,
+    typer.Option(metavar="COMMAND|URL", help="Told of newly tagged images; `none` ends that."),
+]
+MetricsPort = Annotated[
+    int | None,
+    typer.Option(
+        min=1, max=65_535, metavar="PORT", help="Serve figures for Prometheus on 127.0.0.1."
+    ),
+]
+Link = Annotated[LinkName, typer.Option(help="Copy the originals, or link to them as they are.")]
+KeepMetadata = Annotated[
+    bool, typer.Option("--keep-metadata", help="Copies keep EXIF, GPS and comments.")
+]
+ShardSize = Annotated[
+    int, typer.Option(min=1, max=MOST_ROWS, help="webdataset: images in a shard.")
+]
+New = Annotated[bool, typer.Option("--new", help="Only what no earlier export has handed on.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say how much it would be; write nothing.")]
+
+
 def share(text: str) -> float:
     """A share in [0, 1], from "2%" or "0.02"."""
     try:

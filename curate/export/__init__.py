@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -46,7 +46,7 @@ class Options:
     """What is the same for all rows of an export."""
 
     all_paths: bool = False
-    manner: Manner = Manner()  # noqa: RUF009  (frozen)
+    manner: Manner = field(default_factory=Manner)
     shard_size: int = SHARD_SIZE
 
 
@@ -91,14 +91,14 @@ def export(
     rows = _counted(records(workspace, query, options.all_paths), on_rows)
     is_folder = format not in MANIFESTS
     with TemporaryFile("w+") as contents:
-        handed = _noted(rows, contents) if not is_folder else rows
         with whole(destination, folder=is_folder, resume=is_folder) as temporary:
             if is_folder:
                 exported = _write_folder(
                     workspace, rows, temporary, destination.name, format, options, contents
                 )
             else:
-                exported = _write_manifest(handed, temporary, cast("ManifestFormat", format))
+                noted, form = _noted(rows, contents), cast("ManifestFormat", format)
+                exported = _write_manifest(noted, temporary, form)
         contents.seek(0)
         workspace.catalog.handed.add((line.strip() for line in contents), datetime.now(UTC))
     return exported

@@ -15,7 +15,7 @@ from typing import IO
 
 from curate.copies import MANIFEST, class_folder
 from curate.durable import finish
-from curate.export.manifests import write_csv, write_jsonl
+from curate.export.manifests import listed, write_jsonl
 from curate.export.rows import COPY_COLUMNS, Record
 from curate.export.tasks import write_tasks
 
@@ -137,10 +137,7 @@ def _class_of(row: Record) -> str | None:
 def _listed(rows: Iterable[Record], place: Place) -> Iterator[Record]:
     """The rows, each in `manifest.csv` by then; the file is whole when they end."""
     with (place.folder / MANIFEST).open("w", encoding="utf-8", newline="") as out:
-        write_csv([], out, COPY_COLUMNS)
-        for row in rows:
-            write_csv([row], out, COPY_COLUMNS, header=False)
-            yield row
+        yield from listed(rows, out, COPY_COLUMNS)
         finish(out)
 
 

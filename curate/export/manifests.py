@@ -7,7 +7,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from io import TextIOWrapper
 from itertools import islice
@@ -39,17 +39,21 @@ def write_manifest(rows: Iterable[Record], format: ManifestFormat, out: IO[str])
     return write_csv(rows, out) if format == "csv" else write_jsonl(rows, out)
 
 
-def write_csv(
-    rows: Iterable[Record], out: IO[str], columns: Sequence[str] = COLUMNS, header: bool = True
-) -> int:
-    """Write rows as csv (RFC 4180, lines end in LF), quoting what a spreadsheet would run."""
-    writer, count = csv.DictWriter(out, columns, lineterminator="\n"), 0
-    if header:
-        writer.writeheader()
+def write_csv(rows: Iterable[Record], out: IO[str]) -> int:
+    """Write rows as csv; returns how many."""
+    return sum(1 for _ in listed(rows, out, COLUMNS))
+
+
+def listed(rows: Iterable[Record], out: IO[str], columns: Sequence[str]) -> Iterator[Record]:
+    """The rows, each written as csv by then, cells that a spreadsheet would run quoted.
+
+    RFC 4180, but lines end in LF.
+    """
+    writer = csv.DictWriter(out, columns, lineterminator="\n")
+    writer.writeheader()
     for row in rows:
         writer.writerow({name: _cell(value) for name, value in row.items()})
-        count += 1
-    return count
+        yield row
 
 
 def write_jsonl(rows: Iterable[Record], out: IO[str]) -> int:

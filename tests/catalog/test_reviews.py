@@ -151,6 +151,8 @@ def test_what_others_said_since_is_passed_over(scored: Catalog) -> None:
     judged = scored.reviews.add(both, "ann", NOW, as_of=seen)
     assert judged.passed_over == {name_of(1)}
     assert tags(scored)[:3] == ["ood", "id", "id"]
+    assert scored.reviews.add(both[1:], "ann", NOW, as_of=seen).step == judged.step
+    assert scored.reviews.last_step() == judged.step
     assert scored.reviews.add(both, "ann", NOW, as_of=judged.step).passed_over == set()
     assert tags(scored)[:3] == ["ood", "ood", "id"]
     assert scored.reviews.since(seen, 10) == sorted(map(name_of, range(3)))

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -137,7 +138,7 @@ class Killed(BaseException):
     """Stands for a kill: what is there stays."""
 
 
-def interrupted(filled: Filled, place: Path, format: Format, after: int, **options: int) -> Path:
+def interrupted(filled: Filled, place: Path, format: Format, after: int, **options: Any) -> Path:
     """The folder that an export left when it ended after so many rows."""
 
     def stop(done: int) -> None:
@@ -145,7 +146,7 @@ def interrupted(filled: Filled, place: Path, format: Format, after: int, **optio
             raise Killed
 
     with pytest.raises(Killed):
-        export(filled.workspace, Query(), place, format, Options(**options), stop)  # type: ignore[arg-type]
+        export(filled.workspace, Query(), place, format, Options(**options), stop)
     (left,) = place.parent.glob(f"{place.name}.tmp-*")
     return left.rename(abandoned(place))
 
