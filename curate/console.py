@@ -164,8 +164,9 @@ def _draw_line(level: Level, message: str, wrap: bool) -> None:
 
 
 def show(message: str) -> None:
-    """One line of data on standard output."""
+    """One line of data on standard output, at once."""
     _write(safe(message) + "\n")
+    sys.stdout.flush()
 
 
 def _write(text: str) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from curate.catalog.places import Place, Stat
 from curate.catalog.query import is_text
+from curate.catalog.reviews import Judged
 from curate.catalog.store import Catalog
 from curate.errors import UsageError
 from curate.images.decode import FileStat
@@ -18,6 +19,7 @@ from curate.images.paths import encode, real, root_uri
 from curate.workspace import Workspace
 
 LONGEST_NAME = 255
+VERDICTS = ("id", "ood", "none")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -35,10 +37,7 @@ def tag(
     reviewer is no text.
     """
     check_reviewer(reviewer)
-    if class_name is not None and verdict != "id":
-        raise UsageError("--class says which of our classes an image is; leave it out with ood")
-    if class_name is not None and not names_a_class(class_name):
-        raise UsageError(f"{class_name!r} is no name of a class; give one that a folder can have")
+    check_class(class_name, verdict)
     sources = {source.root_uri: source.source_id for source in workspace.catalog.sources()}
     images = {name: _image_of(workspace.catalog, sources, name) for name in names}
     unknown = [name for name, sha256 in images.items() if sha256 is None]
@@ -51,6 +50,36 @@ def tag(
     rows = [(sha256, verdict, class_name) for sha256 in hashes]
     workspace.catalog.reviews.add(rows, reviewer, datetime.now(UTC))
     return len(hashes)
+
+
+def judge(
+    workspace: Workspace,
+    hashes: Sequence[str],
+    verdict: str,
+    class_name: str | None,
+    reviewer: str,
+    as_of: int,
+) -> Judged:
+    """Record `verdict` ("none" takes a word back) for images as one step.
+
+    Images on which others spoke after step `as_of` are passed over. Raises UsageError, and records
+    nothing, for a verdict or a class that does not exist, and for an image that is not catalogued.
+    """
+    if verdict not in VERDICTS:
+        raise UsageError(f"{verdict!r} is no verdict; use {', '.join(VERDICTS)}")
+    check_class(class_name, verdict)
+    if unknown := workspace.catalog.reviews.unknown(hashes):
+        raise UsageError(f"{unknown[0]!r} is not in the catalog; nothing was recorded")
+    rows = [(sha256, verdict, class_name) for sha256 in hashes]
+    return workspace.catalog.reviews.add(rows, reviewer, datetime.now(UTC), as_of)
+
+
+def check_class(name: str | None, verdict: str) -> None:
+    """Raise UsageError for a class of what is no ID image, or one that is no name."""
+    if name is not None and verdict != "id":
+        raise UsageError("a class says which of ours an image is; leave it out unless it is id")
+    if name is not None and not names_a_class(name):
+        raise UsageError(f"{name!r} is no name of a class; give one that a folder can have")
 
 
 def names_a_class(name: str) -> bool:

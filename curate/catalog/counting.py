@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, case, func, select
+from sqlalchemy import ColumnElement, Connection, ScalarSelect, case, func, select
 
 from curate.catalog.models import in_service
 from curate.catalog.rates import rate_in_force
 from curate.catalog.rows import Counts
 from curate.catalog.tables import Score, Source, Tally, Total
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """A p-value that images have: at a rate of so much, these and all below are flagged."""
+
+    p_value: float
+    number: int
+    """Images on which no word of a person stands."""
+    lowest: float
+    """The smallest score with this p-value."""
 
 
 def counts(connection: Connection) -> Counts:
@@ -59,17 +71,34 @@ def scored(
 
 def lowest_flagged(connection: Connection, checkpoint_id: str, rate: float) -> float | None:
     """The smallest score of those p-values that are at most `rate`, each looked up by itself."""
-    lowest = (
-        select(func.min(Score.score))
-        .where(Score.checkpoint_id == Tally.checkpoint_id, Score.p_value == Tally.p_value)
-        .correlate(Tally)
-        .scalar_subquery()
-    )
+    lowest = _lowest()
     flagged = select(func.min(lowest)).where(
         Tally.checkpoint_id == checkpoint_id, Tally.p_value <= rate, Tally.number > 0
     )
     found: float | None = connection.scalar(flagged)
     return found
+
+
+def levels(connection: Connection, checkpoint_id: str, at_most: float) -> list[Level]:
+    """The p-values up to `at_most` that images have, rising."""
+    unjudged = func.sum(case((Tally.verdict == "none", Tally.number), else_=0))
+    rows = (
+        select(Tally.p_value, unjudged, func.min(_lowest()))
+        .where(Tally.checkpoint_id == checkpoint_id, Tally.p_value <= at_most, Tally.number > 0)
+        .group_by(Tally.p_value)
+        .order_by(Tally.p_value)
+    )
+    return [Level(p, int(number), lowest) for p, number, lowest in connection.execute(rows)]
+
+
+def _lowest() -> ScalarSelect[Any]:
+    """The smallest score with the p-value of a row of counts."""
+    return (
+        select(func.min(Score.score))
+        .where(Score.checkpoint_id == Tally.checkpoint_id, Score.p_value == Tally.p_value)
+        .correlate(Tally)
+        .scalar_subquery()
+    )
 
 
 def _by_verdict(

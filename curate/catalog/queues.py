@@ -80,6 +80,11 @@ class Queues:
             hashes = connection.scalars(rows).all()
             return _meant(connection, Query(reviewed=False), hashes)[:limit]
 
+    def rows(self, hashes: Sequence[str]) -> list[ImageRow]:
+        """Those of the images that the catalog holds, in the order in which they are given."""
+        with read(self._engine) as connection:
+            return _meant(connection, Query(), hashes)
+
 
 def _page(connection: Connection, query: Query, walk: Iterator[Step], limit: int) -> QueuePage:
     rows: list[ImageRow] = []

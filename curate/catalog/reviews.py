@@ -15,7 +15,7 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from curate.catalog.engine import chunks, insert, read, write
 from curate.catalog.rows import columns, made
-from curate.catalog.tables import Review
+from curate.catalog.tables import Image, Review
 from curate.catalog.tally import counting_reviews
 from curate.catalog.verdicts import standing
 
@@ -95,6 +95,16 @@ class Reviews:
                     [{"sha256": name, **before.get(name, none), **common} for name in piece],
                 )
         return len(hashes)
+
+    def unknown(self, hashes: Sequence[str]) -> list[str]:
+        """Those of the images that the catalog does not hold."""
+        known = set[str]()
+        with read(self._engine) as connection:
+            for piece in chunks(hashes):
+                known.update(
+                    connection.scalars(select(Image.sha256).where(Image.sha256.in_(piece)))
+                )
+        return [name for name in hashes if name not in known]
 
     def last_step(self) -> int:
         """The number of the newest step; 0 before there is one."""

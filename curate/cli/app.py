@@ -19,6 +19,7 @@ ORDER = [
     "ingest",
     "watch",
     "finetune",
+    "review",
     "tag",
     "undo",
     "import-reviews",

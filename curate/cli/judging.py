@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -76,6 +77,28 @@ def import_reviews(
             console.warn(
                 f"{counted(found.unknown, 'image{s}')} of {console.safe(file)} not in this catalog"
             )
+
+
+@app.command()
+def review(
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="Of 127.0.0.1; 0: any that is free.")
+    ] = 0,
+    reviewer: Reviewer = None,
+    catalog: Catalog = None,
+) -> None:
+    """Judge images in the browser, on a page that this command serves until Ctrl-C."""
+    from curate.review import review
+    from curate.workspace import open_workspace
+
+    def told(address: str) -> None:
+        with suppress(BrokenPipeError):  # whoever reads the first address may have left
+            console.show(address)
+
+    with open_workspace(catalog, create=False) as workspace:
+        console.note("open the page in a browser of this machine; Ctrl-C ends it")
+        console.note("an address opens it once, and then another one follows here")
+        review(workspace, reviewer or login(), port, console.safe, told)
 
 
 @app.command()

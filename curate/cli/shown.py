@@ -88,7 +88,8 @@ class Finetuning(Stages):
 
 def trained(result: Trained, rate: float, as_json: bool) -> None:
     """The new network, and what was left out of the labeled folder."""
-    from curate.model.calibration import alarm_interval, smallest_calibration
+    from curate.model.alarms import alarm_interval
+    from curate.model.calibration import smallest_calibration
 
     made, labeled = result.checkpoint, result.labeled
     if as_json:

@@ -31,6 +31,26 @@ def chance_of_alarms(flagged: int, images: int, calibration: int, rank: int) -> 
     )
 
 
+def alarm_interval(
+    calibration: int, test: int, rate: float, level: float = 0.99
+) -> tuple[float, float]:
+    """Between which shares of `test` ID images, flagged at `rate`, `level` of all runs lie.
+
+    Exact quantiles of BetaBinomial(m = test, k, n + 1 - k), n = `calibration`, k the largest whole
+    number with k / (n + 1) <= rate; for scores without ties.
+    """
+    rank = alarm_rank(calibration, rate)
+    if rank == 0:
+        return 0.0, 0.0
+    tail, counts = (1 - level) / 2, range(test + 1)
+
+    def at_most(flagged: int) -> float:
+        return 1 - chance_of_alarms(flagged + 1, test, calibration, rank)
+
+    low, high = (bisect_left(counts, part, key=at_most) for part in (tail, 1 - tail))
+    return low / test, min(high, test) / test
+
+
 def ood_interval(
     flagged: int, images: int, calibration: int, rank: int, level: float = 0.95
 ) -> tuple[int, int]:

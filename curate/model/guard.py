@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
-from curate.model.calibration import alarm_interval, p_values
+from curate.model.alarms import alarm_interval
+from curate.model.calibration import p_values
 from curate.model.share import mid_rank, rank_sum_auroc
 
 CERTAIN = 1.645

@@ -12,8 +12,9 @@ from typing import Any
 import torch
 
 from curate.config import FinetuneConfig
+from curate.model.alarms import alarm_interval
 from curate.model.backbones import build_network
-from curate.model.calibration import alarm_interval, p_values
+from curate.model.calibration import p_values
 from curate.model.device import memory_format
 from curate.model.inference import predict
 from curate.model.metrics import auroc

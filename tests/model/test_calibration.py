@@ -9,7 +9,8 @@ from itertools import combinations
 import pytest
 import torch
 
-from curate.model.calibration import alarm_interval, p_values, smallest_calibration, threshold
+from curate.model.alarms import alarm_interval
+from curate.model.calibration import p_values, smallest_calibration, threshold
 
 RATES = [0.01, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.29, 0.3, 1 / 3, 0.49, 0.5]
 

@@ -1,0 +1,42 @@
+// How facts are said: shapes and texts of tags, numbers, times. Names are only ever set as text.
+
+export const SHAPES = { id: "●", ood: "◆", pending: "○" };
+export const TAGS = { id: "ID", ood: "OOD", pending: "pending" };
+const IN_FULL = { id: "in-distribution", ood: "out-of-distribution", pending: "waiting for its score" };
+
+export const element = (name, attributes = {}, ...children) => {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (value !== null && value !== undefined) made.setAttribute(key, value);
+  }
+  made.append(...children);
+  return made;
+};
+
+export const preview = (sha256, alt = "") => element("img", { src: `/preview/${sha256}`, alt, loading: "lazy", decoding: "async" });
+
+export const percent = (share) => {
+  const value = share * 100;
+  return `${value >= 10 || value === 0 ? value.toFixed(1) : Number(value.toPrecision(2))} %`;
+};
+
+export const count = (number) => number.toLocaleString("en");
+
+export const images = (number) => (number === 1 ? "1 image" : `${count(number)} images`);
+
+export const fileName = (row) => row.path.slice(row.path.lastIndexOf("/") + 1);
+
+export const said = (row) => (row.reviewed_by ? `said ${row.reviewed_by}` : "by the model");
+
+export function described(row) {
+  const looks = row.label ? `, looks like ${row.label}` : "";
+  return `${fileName(row)}: ${IN_FULL[row.tag]}, ${said(row)}${looks}`;
+}
+
+export function verdict(row) {
+  return `${IN_FULL[row.tag]}, ${said(row)}`;
+}
+
+export const number = (value) => (value === null ? "–" : Number(value.toPrecision(4)).toString());
+
+export const moment = (text) => new Date(text).toLocaleString("en", { dateStyle: "medium", timeStyle: "short" });
