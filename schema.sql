@@ -303,6 +303,24 @@ CREATE TABLE alarm_rate (
     CHECK (rate > 0 AND rate <= 0.5)
 );
 
+-- Random samples that people judge, to learn how often the detector errs, and to calibrate it anew.
+CREATE TABLE audit (
+    seq BIGINT NOT NULL,
+    drawn_at TIMESTAMP NOT NULL,
+    query TEXT NOT NULL,
+    recalibrated_at TIMESTAMP,
+    PRIMARY KEY (seq),
+    CHECK (seq BETWEEN 1 AND 2000000000)
+);
+
+CREATE TABLE audit_image (
+    seq BIGINT NOT NULL,
+    sha256 TEXT NOT NULL,
+    PRIMARY KEY (seq, sha256),
+    FOREIGN KEY (seq) REFERENCES audit (seq),
+    FOREIGN KEY (sha256) REFERENCES image (sha256)
+);
+
 -- Running counts, changed in the commit that changes what they count: of rows, and of images by the
 -- word that stands on them. A wrong one must stop no work, so it may fall below zero.
 CREATE TABLE total (

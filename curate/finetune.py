@@ -18,7 +18,7 @@ from typing import Literal
 from curate.config import FinetuneConfig, GuardedRecipe
 from curate.errors import CurateError, NoCheckpoint, Superseded
 from curate.images.transforms import load_pixels
-from curate.labeled import keep_checkpoint, load_split
+from curate.labeled import Reviewed, keep_checkpoint, load_audited, load_reviewed, load_split
 from curate.model import checkpoint as checkpoints
 from curate.model.checkpoint import Checkpoint, Draft
 from curate.model.device import choose_device, memory_format
@@ -112,7 +112,7 @@ def _finetune(
         outcome: Outcome = "skipped" if came.skipped else "rejected"
         return FinetuneResult(outcome, objection or "", came.figures, images)
     made = _keep(workspace, came.tuned, gathered, config, came.figures)
-    reason = f"fine-tuned on {images} inbox images with the {recipe_name(config)} recipe"
+    reason = f"fine-tuned on {_learned_from(gathered)} with the {recipe_name(config)} recipe"
     try:
         Scorer(workspace, gathered.materials.device).put_in_service(
             {"detector": made.id}, reason, (LEASE, lease.fence), scored
@@ -130,6 +130,7 @@ class Gathered:
     parent: Checkpoint
     hashes: tuple[str, ...]
     """SHA-256 of the inbox's images, in the order of their pixels."""
+    reviewed: Reviewed
     materials: Materials
 
 
@@ -141,8 +142,10 @@ def gather(
 ) -> Gathered:
     """Load the pre-trained network, the labeled splits and a reservoir of the unlabeled inbox.
 
-    The calibration images, in the order of their hashes, are dealt to the canaries and to those
-    that stay out. `on_batch` goes into the materials, and is called before each of them is read.
+    What people said of inbox images joins them, for the guarded recipe: the paper has none. The
+    calibration images, those of an audit where one is in force, are dealt in the order of their
+    hashes to the canaries and to those that stay out. `on_batch` goes into the materials, and is
+    called before each of them is read.
     """
     made, network, reference = checkpoints.load(workspace.checkpoints / parent)
     device = choose_device(config.device)
@@ -151,31 +154,46 @@ def gather(
         on_batch()
         return load_split(workspace, made.snapshot, name, made.classes, made.image_size)
 
-    calibration = split("calibration")
+    on_batch()
+    audited = load_audited(workspace, made)
+    calibration = split("calibration") if audited is None else audited
     hashes = reservoir(workspace.catalog.unlabeled(), config.inbox_limit, config.seed)
     on_batch()
     inbox = load_pixels(workspace.previews, hashes, made.image_size)
+    on_batch()
+    guarded = isinstance(config.recipe, GuardedRecipe)
+    said = load_reviewed(workspace, made, config.inbox_limit if guarded else 0, config.seed)
     rate = workspace.catalog.rates.current()
     canaries = canary_count(len(calibration), len(hashes), rate)
     materials = Materials(
         network=network.to(device).to(memory_format=memory_format(device)),
         reference=reference,
-        train=split("train"),
+        train=split("train").joined(said.ours),
         validation=split("validation"),
         canaries=calibration.part(slice(canaries)),
         held_out=calibration.part(slice(canaries, None)),
         inbox=inbox,
+        reviewed=said.ood_pixels,
+        audited=audited is not None,
         device=device,
         rate=rate,
         on_batch=on_batch,
     )
-    return Gathered(made, hashes, materials)
+    return Gathered(made, hashes, said, materials)
+
+
+def _learned_from(gathered: Gathered) -> str:
+    judged = len(gathered.reviewed.ours) + len(gathered.reviewed.ood)
+    told = f" and {judged} that people judged" if judged else ""
+    return f"{len(gathered.hashes)} inbox images{told}"
 
 
 def _progress_file(workspace: Workspace, gathered: Gathered, config: FinetuneConfig) -> Path:
     """Named by all that a run depends on, so that only the same run is resumed."""
-    rate = gathered.materials.rate
-    parts = (gathered.parent.id, gathered.hashes, replace(config, device=""), rate)
+    rate, said = gathered.materials.rate, gathered.reviewed
+    calibration = gathered.materials.canaries.hashes + gathered.materials.held_out.hashes
+    words = (said.ours.hashes, said.ours.labels.tolist(), said.ood, calibration)
+    parts = (gathered.parent.id, gathered.hashes, words, replace(config, device=""), rate)
     key = hashlib.sha256(repr(parts).encode()).hexdigest()
     return workspace.progress / f"finetune-{key[:32]}.safetensors"
 

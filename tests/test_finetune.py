@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,6 +15,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from curate.catalog.query import Query
 from curate.config import DecodeConfig, FinetuneConfig, GuardedRecipe, PaperRecipe
 from curate.errors import HeldByAnother, UsageError
 from curate.finetune import LEASE, finetune, gather
@@ -347,3 +349,51 @@ def test_canaries_are_enough_but_do_not_drown_the_inbox(
     calibration: int, inbox: int, rate: float, canaries: int
 ) -> None:
     assert canary_count(calibration, inbox, rate) == canaries
+
+
+def judged(workspace: Workspace, *words: tuple[str, str, str | None]) -> None:
+    workspace.catalog.reviews.add(words, "anna", datetime.now(UTC))
+
+
+def test_what_people_said_joins_the_materials(workspace: Workspace) -> None:
+    fill(workspace, 2, 3)
+    labeled = next(iter((workspace.folder.parent / "labeled" / "disc").iterdir()))
+    shutil.copy(labeled, workspace.folder.parent / "inbox" / "again.png")
+    fill(workspace, 2, 3)
+    known = {row.path: row.sha256 for row in workspace.catalog.iter_images(Query())}
+    words: dict[str, tuple[str, str | None]] = {
+        "disc-5000.png": ("id", "disc"),
+        "disc-5001.png": ("id", None),
+        "cross-5000.png": ("id", "star"),
+        "noise-0.png": ("ood", None),
+        "noise-1.png": ("ood", None),
+        "again.png": ("ood", None),
+    }
+    judged(workspace, *((known[path], *word) for path, word in words.items()))
+    parent, plain = str(workspace.catalog.models.active("classifier")), PaperRecipe()
+    found = gather(workspace, parent, FinetuneConfig())
+    before = gather(workspace, parent, FinetuneConfig(recipe=plain))
+    # Ours joins with its class, if the network has it; OOD unless it lies in the labeled folder.
+    assert found.reviewed.ours.hashes == (known["disc-5000.png"],)
+    assert found.reviewed.ours.labels.tolist() == [sorted(SHAPES).index("disc")]
+    assert set(found.reviewed.ood) == {known["noise-0.png"], known["noise-1.png"]}
+    assert len(found.materials.reviewed) == 2
+    assert found.materials.train.hashes == (*before.materials.train.hashes, known["disc-5000.png"])
+    assert torch.equal(found.materials.train.pixels[-1:], found.reviewed.ours.pixels)
+    # Nobody's word is guessed at: they are no unlabeled images any more.
+    assert set(found.hashes).isdisjoint(known[path] for path in words)
+    # The paper knows no reviews.
+    assert (len(before.reviewed.ours), len(before.materials.reviewed)) == (0, 0)
+
+
+def test_ten_reviews_open_the_gate(workspace: Workspace) -> None:
+    fill(workspace, 25, 10)
+    workspace.catalog.rates.set(0.1, datetime.now(UTC))
+    noise = [row.sha256 for row in workspace.catalog.iter_images(Query(path="noise"))]
+    judged(workspace, *((sha256, "ood", None) for sha256 in noise[:9]))
+    config = FinetuneConfig(recipe=replace(QUICK, significance=0.0))
+    assert finetune(workspace, config).outcome == "skipped"
+    judged(workspace, (noise[9], "ood", None))
+    told = finetune(workspace, config)
+    assert told.outcome in ("promoted", "rejected")
+    assert told.figures["updates"] == 3

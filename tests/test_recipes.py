@@ -305,3 +305,25 @@ def test_images_are_encoded_anew_in_both_trainings(tmp_path: Path) -> None:
         progress = tmp_path / f"{compressed}.progress"
         pretrain(tiny_network(), labeled, labeled, config, progress, lambda e: found.append(e.loss))
     assert found[0] != pytest.approx(found[1], abs=1e-3)
+
+
+def test_what_people_called_ood_is_pushed(tmp_path: Path) -> None:
+    told, losses = images(20, 9), list[float]()
+    recipe = GuardedRecipe(batch_size=16, min_updates=60, max_updates=60, learning_rate=0.05)
+
+    def mean_discrepancy(reviewed: torch.Tensor | None) -> float:
+        network, folder = tiny_network(), tmp_path / str(reviewed is None)
+        folder.mkdir()
+        run = replace(a_run(folder), reviewed=reviewed, on_update=noted)
+        run_guarded(network, recipe, candidates(share=0.0), run)
+        network.eval()
+        with torch.no_grad():
+            return float(discrepancy(*network(told)).mean())
+
+    def noted(update: Update) -> None:
+        losses.append(update.unsupervised)
+
+    assert mean_discrepancy(told) > mean_discrepancy(None) + 0.2
+    # The margin is what the heads can differ by, times the reach: a new network's lie at about 0.
+    assert losses[0] == pytest.approx(0.8 * math.log(CLASSES), abs=0.3)
+    assert losses[60] < 0.1, "without reviews and without OOD nothing is pushed"

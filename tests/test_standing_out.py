@@ -14,7 +14,12 @@ from torch import Tensor
 from curate.config import GuardedRecipe
 from curate.images.augmentation import compress
 from curate.model.candidates import Candidates
-from curate.recipes.standing_out import Describe, Pictures, learn_discriminant
+from curate.recipes.standing_out import (
+    FEWEST_REVIEWED,
+    Describe,
+    Pictures,
+    learn_discriminant,
+)
 
 
 def means(batches: Iterable[Tensor]) -> Tensor:
@@ -40,7 +45,7 @@ def learned(
     inbox: Tensor, candidates: Tensor = CANDIDATES, seed: int = 0, canaries: int = 0
 ) -> Tensor:
     ours, validation = pictures(800, OURS, seed=1), pictures(100, OURS, seed=2)
-    sides = Pictures(ours, inbox, pictures(canaries, OURS, seed=5), ours[:0], validation)
+    sides = Pictures(ours, inbox, pictures(canaries, OURS, seed=5), ours[:0], validation, ours[:0])
     return weights_of(means, sides, candidates, seed)
 
 
@@ -85,7 +90,7 @@ def test_compression_does_not_count() -> None:
     ours, generator = pictures(800, OURS, seed=1), torch.Generator().manual_seed(9)
     unusual = compress(pictures(200, (110, 100, 100), seed=4), generator, 1.0)
     pool = torch.cat([pictures(600, GREY, seed=3), unusual])
-    sides = Pictures(ours, pool, ours[:0], ours[:0], pictures(100, OURS, seed=2))
+    sides = Pictures(ours, pool, ours[:0], ours[:0], pictures(100, OURS, seed=2), ours[:0])
     weights = weights_of(grain, sides, CANDIDATES)
     apart = (grain([unusual]).mean(0) - grain([ours]).mean(0)) / grain([ours]).std(0)
     assert apart[1].abs() > apart[0].abs()
@@ -117,7 +122,9 @@ def test_of_many_images_a_part_is_enough(monkeypatch: pytest.MonkeyPatch) -> Non
 
     ours, validation = pictures(800, OURS, seed=1), pictures(100, OURS, seed=2)
     weights_of(
-        counted, Pictures(ours, pictures(800, GREY, 3), ours[:0], ours, validation), CANDIDATES
+        counted,
+        Pictures(ours, pictures(800, GREY, 3), ours[:0], ours, validation, ours[:0]),
+        CANDIDATES,
     )
     # Encoded and plain validation images, usual ones of both sides, and candidates of both; then
     # images held out, and all but these once more.
@@ -138,6 +145,7 @@ def test_what_may_be_chance_does_not_count(
         canaries=pictures(canaries, OURS, seed=5),
         held_out=pictures(held_out, OURS, seed=6),
         validation=pictures(100, OURS, seed=2),
+        reviewed=pictures(0, OURS, seed=7),
     )
     chosen, recipe = Candidates(CANDIDATES, unusual, 0.2, 0.0), GuardedRecipe(compressed=0.0)
     found = learn_discriminant(means, means, sides, chosen, recipe, 0)
@@ -147,7 +155,7 @@ def test_what_may_be_chance_does_not_count(
 def test_the_frozen_network_says_what_is_chance_and_the_tuned_one_is_learned_from() -> None:
     inbox = torch.cat([pictures(600, GREY, seed=3), pictures(200, (130, 100, 100), seed=4)])
     ours, validation = pictures(800, OURS, seed=1), pictures(100, OURS, seed=2)
-    sides = Pictures(ours, inbox, ours[:0], pictures(40, OURS, seed=6), validation)
+    sides = Pictures(ours, inbox, ours[:0], pictures(40, OURS, seed=6), validation, ours[:0])
     chosen, recipe = Candidates(CANDIDATES, CANDIDATES, 0.2, 0.0), GuardedRecipe(compressed=0.0)
 
     def blind(batches: Iterable[Tensor]) -> Tensor:
@@ -159,3 +167,26 @@ def test_the_frozen_network_says_what_is_chance_and_the_tuned_one_is_learned_fro
     lost = learn_discriminant(means, blind, sides, chosen, recipe, 0)
     assert lost.weights is not None
     assert lost.weights.tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("told", "learns"), [(FEWEST_REVIEWED, True), (FEWEST_REVIEWED - 1, False)]
+)
+def test_what_people_called_ood_needs_no_proof(told: int, learns: bool) -> None:
+    # Nothing in the inbox stands out; ten images that people named do, and are redder.
+    sides = Pictures(
+        labeled=pictures(800, OURS, seed=1),
+        inbox=pictures(800, GREY, seed=3),
+        canaries=pictures(200, OURS, seed=5),
+        held_out=pictures(40, OURS, seed=6),
+        validation=pictures(100, OURS, seed=2),
+        reviewed=pictures(told, (150, 100, 100), seed=7),
+    )
+    chosen = Candidates(CANDIDATES, torch.arange(600, 800), 0.0, 0.0)
+    found = learn_discriminant(means, means, sides, chosen, GuardedRecipe(compressed=0.0), 0)
+    assert found.p_value > GuardedRecipe.significance
+    assert (found.weights is not None) == learns
+    if found.weights is not None:
+        redder, ours = means([pictures(100, (150, 100, 100), seed=8)]), means([sides.validation])
+        along = (redder @ found.weights).min(), (ours @ found.weights).max()
+        assert along[0] > along[1]

@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Engine, literal, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
 from curate.catalog import listing
+from curate.catalog.audits import AuditImage, newest
 from curate.catalog.counting import lowest_flagged
 from curate.catalog.engine import read
 from curate.catalog.models import in_service
@@ -34,6 +35,8 @@ _PIECE = 250
 
 Position = list[Any]
 """Where a walk has come to; in JSON the cursor that a page hands out."""
+_FIRST: dict[str, type] = {"newest": str, "random": str, "audit": int}
+"""Of a position, where it is no score."""
 Step = tuple[str, Position]
 """An image, and the position after it."""
 
@@ -108,19 +111,17 @@ def _meant(connection: Connection, query: Query, hashes: Sequence[str]) -> list[
 
 def _position(cursor: str, order: str) -> Position:
     """Read a cursor; whoever asks may have made it up."""
-    first = str if order in ("newest", "random") else float
+    first = _FIRST.get(order, float)
+    forms = [[first, str], [first, str, first, str]] if order == "threshold" else [[first, str]]
     try:
-        position = json.loads(cursor)
-        if list(map(type, position)) not in ([first, str], [first, str, first, str]):
+        position: Position = json.loads(cursor)
+        if list(map(type, position)) not in forms:
             raise ValueError(cursor)
         if order == "newest":
             datetime.fromisoformat(position[0]).astimezone(UTC)
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise UsageError("that is no cursor of this order; begin with the first page") from error
-    if (len(position) == 4) > (order == "threshold"):
-        raise UsageError("that is no cursor of this order; begin with the first page")
-    found: Position = position
-    return found
+    return position
 
 
 def _along(
@@ -129,11 +130,14 @@ def _along(
     position: Position | None,
     checkpoint_id: str | None = None,
     down: bool = False,
+    audit: int | None = None,
 ) -> Iterator[Step]:
     """Images in the order of an index of two columns, the second the hash, after `position`."""
     chosen = select(*columns).order_by(*(column.desc() if down else column for column in columns))
     if checkpoint_id is not None:
         chosen = chosen.where(Score.checkpoint_id == checkpoint_id)
+    if audit is not None:
+        chosen = chosen.where(AuditImage.seq == audit)
     beyond = lt if down else gt
     while True:
         rows = chosen.limit(_PIECE)
@@ -165,6 +169,12 @@ def _at_random(connection: Connection, position: Position | None) -> Iterator[St
     """By hash, which knows nothing of the picture."""
     detector = in_service(connection, "detector")
     return _along(connection, (Score.checkpoint_id, Score.sha256), position, detector or "")
+
+
+def _audited(connection: Connection, position: Position | None) -> Iterator[Step]:
+    """The last random sample, in an order as random as it is."""
+    columns = (AuditImage.seq, AuditImage.sha256)
+    return _along(connection, columns, position, audit=newest(connection) or 0)
 
 
 def _newest(connection: Connection, position: Position | None) -> Iterator[Step]:
@@ -201,5 +211,6 @@ ORDERS: dict[str, Callable[[Connection, Position | None], Iterator[Step]]] = {
     "disagreement": _by_disagreement,
     "newest": _newest,
     "random": _at_random,
+    "audit": _audited,
 }
 """What each order begins with: nearest the threshold, most unusual, methods least of one mind."""

@@ -14,6 +14,7 @@ from uuid import uuid4
 from sqlalchemy import Engine, delete, func, select, union_all, update
 
 from curate.catalog import adding, counting, listing
+from curate.catalog.audits import Audits
 from curate.catalog.candidates import Key, candidates
 from curate.catalog.engine import chunks, insert, read, write
 from curate.catalog.handed import Handed
@@ -83,6 +84,7 @@ class Catalog:
         self.queues = Queues(engine)
         self.hooks = Hooks(engine)
         self.handed = Handed(engine)
+        self.audits = Audits(engine)
 
     @property
     def engine(self) -> Engine:

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from curate.cli import gating, handing, inbox, judging, keeping, measuring, networks, options
+from curate.cli import (
+    auditing,
+    gating,
+    handing,
+    inbox,
+    judging,
+    keeping,
+    measuring,
+    networks,
+    options,
+)
 from curate.cli.app import main
 
 __all__ = [
+    "auditing",
     "gating",
     "handing",
     "inbox",

@@ -20,6 +20,7 @@ ORDER = [
     "watch",
     "finetune",
     "review",
+    "audit",
     "tag",
     "undo",
     "import-reviews",

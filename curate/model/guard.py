@@ -19,7 +19,8 @@ CERTAIN = 1.645
 class Evidence:
     """Scores (N,) of the same images before and after a fine-tune, and validation accuracy.
 
-    `canaries` were in the pool as the inbox's images were, `held_out` were not.
+    `canaries` were in the pool as the inbox's images were, `held_out` were not; `reviewed` came
+    with the inbox, and people called them OOD.
     """
 
     inbox_before: torch.Tensor
@@ -30,6 +31,8 @@ class Evidence:
     held_out_after: torch.Tensor
     accuracy_before: float
     accuracy_after: float
+    reviewed_before: torch.Tensor
+    reviewed_after: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,9 @@ def judge(evidence: Evidence, rate: float, accuracy_drop: float) -> Verdict:
     """Hold a fine-tuned detector against the frozen network.
 
     It must keep its accuracy, must not have raised the canaries above held-out images by more
-    than chance (exact 99 % beta-binomial interval), and must not separate the inbox from the
-    canaries less by more than chance (DeLong et al., 1988, paired and one-sided).
+    than chance (exact 99 % beta-binomial interval), and must not separate the inbox, with what
+    people called OOD of it, from the canaries less by more than chance (DeLong et al., 1988, paired
+    and one-sided).
     """
     figures = _figures(evidence, rate)
     _, most = alarm_interval(len(evidence.held_out_after), len(evidence.canaries_after), rate)
@@ -86,7 +90,10 @@ def _figures(evidence: Evidence, rate: float) -> dict[str, float]:
     def flagged(scores: torch.Tensor, calibration: torch.Tensor) -> float:
         return float((p_values(scores, calibration) <= rate).float().mean())
 
-    inbox = (evidence.inbox_before, evidence.inbox_after)
+    inbox = (
+        torch.cat([evidence.inbox_before, evidence.reviewed_before]),
+        torch.cat([evidence.inbox_after, evidence.reviewed_after]),
+    )
     canaries = (evidence.canaries_before, evidence.canaries_after)
     calibration = torch.cat([evidence.canaries_before, evidence.held_out_before])
     return {

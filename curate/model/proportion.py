@@ -34,6 +34,27 @@ def wilson(hits: int, images: int, level: float = 0.95) -> tuple[float, float]:
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
+def clopper_pearson(hits: int, images: int, level: float = 0.95) -> tuple[float, float]:
+    """The exact interval of Clopper & Pearson (1934) for `hits` of `images`, at least one of them.
+
+    Whatever the true share is, it lies outside in no more than 1 - `level` of samples.
+    """
+    low, high = _explained(hits, images, level), 1 - _explained(images - hits, images, level)
+    return low, high
+
+
+def _explained(hits: int, images: int, level: float) -> float:
+    """The smallest share at which `hits` or more have a chance of (1 - `level`) / 2."""
+    low, high = 0.0, hits / images
+    for _ in range(60 if hits else 0):
+        middle = (low + high) / 2
+        if chance_of_hits(hits, images, middle) < (1 - level) / 2:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
 def chance_of_hits(hits: int, images: int, rate: float) -> float:
     """How likely `hits` or more of `images` are at a true rate below what is seen.
 

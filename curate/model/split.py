@@ -28,6 +28,16 @@ class LabeledSplit:
         """Some of the rows."""
         return LabeledSplit(self.pixels[rows], self.labels[rows], self.hashes[rows])
 
+    def joined(self, other: LabeledSplit) -> LabeledSplit:
+        """The rows of both, its own first."""
+        if not len(other):
+            return self
+        return LabeledSplit(
+            torch.cat([self.pixels, other.pixels]),
+            torch.cat([self.labels, other.labels]),
+            self.hashes + other.hashes,
+        )
+
 
 def accuracy(network: TwoHeadNetwork, split: LabeledSplit, device: torch.device) -> float:
     """Share of `split` whose class the mean of both heads' softmax names."""

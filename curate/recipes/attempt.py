@@ -24,7 +24,7 @@ from curate.model.share import best_bin, excess_p_value
 from curate.model.split import LabeledSplit, accuracy, feature_bank
 from curate.recipes.memory import in_memory
 from curate.recipes.runs import Diverged, Run, Update, run_guarded, run_paper
-from curate.recipes.standing_out import Pictures, learn_discriminant
+from curate.recipes.standing_out import FEWEST_REVIEWED, Pictures, learn_discriminant
 
 FEWEST_CANARIES = 500
 
@@ -42,6 +42,11 @@ class Materials:
     held_out: LabeledSplit
     inbox: torch.Tensor
     """uint8 (N, 3, S, S)"""
+    reviewed: torch.Tensor
+    """uint8 (R, 3, S, S) that people called OOD; those they called ours are in `train`."""
+    audited: bool
+    """Whether canaries and held-out images came with the inbox, which may have drifted away from
+    the labeled folder that the others are from."""
     device: torch.device
     rate: float
     on_batch: Callable[[], None] = lambda: None
@@ -81,6 +86,7 @@ class Opinion:
     inbox: torch.Tensor
     canaries: torch.Tensor
     held_out: torch.Tensor
+    reviewed: torch.Tensor
 
     @property
     def known(self) -> torch.Tensor:
@@ -127,9 +133,10 @@ def attempt(
         return Attempt(None, lack, skipped=True)
     frozen = look(materials.network, materials.reference, materials, combine=True)
     share = best_bin(frozen.inbox, frozen.calibration)
-    p_value = excess_p_value(frozen.inbox, frozen.known)
+    known = frozen.calibration if materials.audited else frozen.known
+    p_value = excess_p_value(frozen.inbox, known)
     figures = {"ood_share": share, "ood_share_p_value": p_value}
-    if no_ood := _gate(p_value, len(materials.inbox), config):
+    if no_ood := _gate(p_value, materials, config):
         return Attempt(None, no_ood, True, figures)
 
     def tuned_by(size: int) -> tuple[TwoHeadNetwork, torch.Tensor | None, dict[str, float]]:
@@ -156,7 +163,8 @@ def look(
 
     validation = scores(materials.validation.pixels)
     standard = standard_of(validation) if combine else {}
-    parts = (materials.inbox, materials.canaries.pixels, materials.held_out.pixels)
+    ours = (materials.canaries.pixels, materials.held_out.pixels)
+    parts = (materials.inbox, *ours, materials.reviewed)
     found = (tag_score(scores(part), standard) for part in parts)
     return Opinion(standard, tag_score(validation, standard), *found)
 
@@ -188,7 +196,8 @@ def tune(
         share * len(frozen.inbox) / (len(frozen.inbox) + len(frozen.canaries)),
     )
     pool = torch.cat([materials.inbox, materials.canaries.pixels])
-    run = Run(train, pool, config.seed, progress, on_update)
+    told = materials.reviewed if len(materials.reviewed) else None
+    run = Run(train, pool, config.seed, progress, on_update, told)
     updates = run_guarded(network, recipe, find(recipe.quantile), run)
     if recipe.reach is None:
         return None, {"updates": updates}
@@ -199,6 +208,7 @@ def tune(
         canaries=materials.canaries.pixels,
         held_out=materials.held_out.pixels[frozen.held_out > candidates.cut],
         validation=materials.validation.pixels,
+        reviewed=materials.reviewed,
     )
     before, after = (partial(materials.descriptions, net) for net in (materials.network, network))
     learned = learn_discriminant(before, after, pictures, candidates, recipe, config.seed)
@@ -235,6 +245,8 @@ def weigh(
         held_out_after=tuned.held_out,
         accuracy_before=accuracy_of(materials.network),
         accuracy_after=accuracy_of(network),
+        reviewed_before=frozen.reviewed,
+        reviewed_after=tuned.reviewed,
     )
     drop = config.recipe.accuracy_drop if isinstance(config.recipe, GuardedRecipe) else 1.0
     verdict = judge(evidence, materials.rate, drop)
@@ -256,14 +268,14 @@ def _lacking(materials: Materials, config: FinetuneConfig) -> str | None:
     return None
 
 
-def _gate(p_value: float, images: int, config: FinetuneConfig) -> str | None:
+def _gate(p_value: float, materials: Materials, config: FinetuneConfig) -> str | None:
     """Why the guarded recipe does not fine-tune on such an inbox, None when it does."""
-    recipe = config.recipe
-    if not isinstance(recipe, GuardedRecipe) or config.force:
+    recipe, told = config.recipe, len(materials.reviewed) >= FEWEST_REVIEWED
+    if not isinstance(recipe, GuardedRecipe) or config.force or told:
         return None
     if p_value <= recipe.significance:
         return None
     return (
-        f"no OOD share in the inbox beyond chance (p = {p_value:.2f} over {images} images); "
-        "the frozen network goes on"
+        f"no OOD share in the inbox beyond chance (p = {p_value:.2f} over "
+        f"{len(materials.inbox)} images); the frozen network goes on"
     )

@@ -51,6 +51,8 @@ class Run:
     seed: int
     progress: Path
     on_update: Callable[[Update], None]
+    reviewed: Tensor | None = None
+    """uint8 (R, 3, S, S) that people called OOD; for the guarded recipe alone."""
 
 
 def run_paper(network: TwoHeadNetwork, recipe: PaperRecipe, run: Run) -> int:
@@ -106,16 +108,24 @@ def run_guarded(
             ]
         )
     ]
+    if run.reviewed is not None:
+        streams.append(Batches([run.reviewed], run.seed + 3, device, None, recipe.compressed))
     optimizer = sgd(network, recipe)
     average = copy.deepcopy(network)
     # Without a reach it is 0, below which no loss falls: the run goes on to its bound.
-    aim = (recipe.reach or 0.0) * candidates.share * math.log(network.head_1.out_features)
+    pushed = candidates.share + (run.reviewed is not None)
+    aim = (recipe.reach or 0.0) * pushed * math.log(network.head_1.out_features)
 
     def joint(
-        pixels: Tensor, labels: Tensor, unusual: Tensor, classes: Tensor, theirs: Tensor
+        pixels: Tensor,
+        labels: Tensor,
+        unusual: Tensor,
+        classes: Tensor,
+        theirs: Tensor,
+        reviewed: Tensor | None = None,
     ) -> Tensor:
-        known, ours = (pixels, labels), (unusual, classes)
-        return guarded_step(network, optimizer, known, ours, theirs, candidates.share, recipe.reach)
+        known, ours, share = (pixels, labels), (unusual, classes), candidates.share
+        return guarded_step(network, optimizer, known, ours, theirs, share, recipe.reach, reviewed)
 
     step = Replayed(joint, device)
 

@@ -20,6 +20,8 @@ from curate.model.inference import BATCH
 from curate.model.sampling import step_generator
 from curate.model.scores import in_chunks
 
+FEWEST_REVIEWED = 10
+"""So many images that people called OOD tell more than chance does."""
 _STEP = 1 << 40
 """Names random numbers that no stream and no update draws."""
 Describe = Callable[[Iterable[Tensor]], Tensor]
@@ -35,6 +37,8 @@ class Pictures:
     held_out: Tensor
     """Candidates among them alone."""
     validation: Tensor
+    reviewed: Tensor
+    """What people called OOD."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,8 @@ def learn_discriminant(
 
     Images are augmented as in training. There are no weights where the inbox's candidates stand out
     no more than by chance: with little OOD to learn from it is noise, and does harm. The `frozen`
-    network tells that, because it knows no image of the pool better than those held out.
+    network tells that, because it knows no image of the pool better than those held out. What
+    people called OOD needs no such proof, and counts as much as the candidates do.
     """
     generator = step_generator(seed, _STEP)
     unseen = torch.arange(min(ROWS, len(pictures.held_out)))
@@ -82,10 +87,17 @@ def learn_discriminant(
         untouched.nuisances,
         generator,
     )
-    if p_value > recipe.significance:
+    proven, told = p_value <= recipe.significance, len(pictures.reviewed) >= FEWEST_REVIEWED
+    if not proven and not told:
         return Learned(None, p_value)
     sides = _sides(tuned, pictures, candidates, recipe, generator)
-    return Learned(fit_discriminant(sides.ours, sides.theirs, *sides.nuisances), p_value)
+    theirs = [sides.theirs] if proven else []
+    if told:
+        known = len(pictures.reviewed)
+        sought = round(candidates.share * len(sides.theirs)) if proven else 0
+        rows = torch.arange(max(sought, known)) % known
+        theirs.append(tuned(_augmented(pictures.reviewed, rows, recipe, generator)))
+    return Learned(fit_discriminant(sides.ours, torch.cat(theirs), *sides.nuisances), p_value)
 
 
 def _sides(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -54,17 +56,20 @@ def guarded_step(
     unlabeled: Tensor,
     share: float,
     reach: float | None,
+    reviewed: Tensor | None = None,
 ) -> Tensor:
     """One joint step on L_sup and, unless `reach` is None, the excess discrepancy.
 
     Returns both terms (2,). `labeled` are any images with their labels, `candidates` those among
-    which the `unlabeled` are to stand out. All pass as one batch, so that they are normalised
-    alike.
+    which the `unlabeled` are to stand out, `reviewed` those that people called OOD: all of them are
+    pushed, by Eq. 5. All pass as one batch, so that they are normalised alike.
     """
     pixels, labels = torch.cat([labeled[0], candidates[0]]), torch.cat([labeled[1], candidates[1]])
     with training_autocast(network):
-        logits_1, logits_2 = network(torch.cat([pixels, unlabeled]))
-    known, theirs = slice(None, len(labels)), slice(len(labels), None)
+        given = [pixels, unlabeled] if reviewed is None else [pixels, unlabeled, reviewed]
+        logits_1, logits_2 = network(torch.cat(given))
+    last = len(labels) + len(unlabeled)
+    known, theirs, judged = slice(len(labels)), slice(len(labels), last), slice(last, None)
     ours = slice(len(labeled[1]), len(labels))
     supervised = supervised_loss(logits_1[known], logits_2[known], labels)
     unsupervised = torch.zeros_like(supervised)
@@ -72,6 +77,9 @@ def guarded_step(
         unsupervised = excess_discrepancy_loss(
             (logits_1[theirs], logits_2[theirs]), (logits_1[ours], logits_2[ours]), share, reach
         )
+    if reach is not None and reviewed is not None:
+        margin = reach * math.log(logits_1.shape[1])
+        unsupervised = unsupervised + unsupervised_loss(logits_1[judged], logits_2[judged], margin)
     return descend(optimizer, torch.stack([supervised, unsupervised]))
 
 

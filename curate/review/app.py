@@ -34,7 +34,8 @@ QUEUES = {
     "threshold": "nearest the threshold",
     "disagreement": "methods disagree",
     "newest": "newest first",
-    "random": "random sample",
+    "random": "at random",
+    "audit": "audit sample",
 }
 
 

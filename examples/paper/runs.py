@@ -89,6 +89,8 @@ class Workbench:
             canaries=labeled.calibration.part(slice(canaries)),
             held_out=labeled.calibration.part(slice(canaries, None)),
             inbox=pixels[torch.randperm(len(pixels), generator=torch.Generator().manual_seed(0))],
+            reviewed=pixels[:0],
+            audited=False,
             device=self.device,
             rate=self.plan.rate,
         )

@@ -21,6 +21,8 @@ GOOD = Evidence(
     held_out_after=CALIBRATION,
     accuracy_before=0.9,
     accuracy_after=0.88,
+    reviewed_before=BEFORE[:0],
+    reviewed_after=BEFORE[:0],
 )
 
 
@@ -45,6 +47,16 @@ def test_each_fault_alone_is_objected_to(fault: dict[str, object], word: str) ->
     verdict = judge(replace(GOOD, **fault), rate=0.05, accuracy_drop=0.05)  # type: ignore[arg-type]
     assert verdict.objection is not None
     assert word in verdict.objection
+
+
+def test_what_people_called_ood_counts_as_part_of_the_inbox() -> None:
+    worse = replace(GOOD, inbox_after=torch.cat([BEFORE[:170] - 1, torch.full((30,), 2.0)]))
+    found = replace(worse, reviewed_before=torch.zeros(300), reviewed_after=torch.full((300,), 2.0))
+    lost = replace(GOOD, reviewed_before=torch.ones(50), reviewed_after=torch.zeros(50))
+    assert judge(found, rate=0.05, accuracy_drop=0.05).objection is None
+    objection = judge(lost, rate=0.05, accuracy_drop=0.05).objection
+    assert objection is not None
+    assert "separates" in objection
 
 
 def test_a_loss_that_may_be_chance_is_not_objected_to() -> None:
