@@ -39,9 +39,7 @@ def test_a_sample_is_what_follows_a_random_hash(
     assert drawn(catalog) == hashes
 
 
-def test_it_is_drawn_from_what_a_query_means(
-    catalog: Catalog, source_id: str, active: str
-) -> None:
+def test_it_is_drawn_from_what_a_query_means(catalog: Catalog, source_id: str, active: str) -> None:
     fill(catalog, source_id, active)
     meant = sorted(name_of(number) for number in range(1, SCORED, 2))
     assert catalog.audits.draw(parse("label:b"), "label:b", 100, "", NOW) == SCORED // 2

@@ -118,6 +118,8 @@ GOOD: dict[str, dict[str, Any]] = {
     },
     "notice": {"sha256": SHA, "queued_at": WHEN},
     "handed_on": {"sha256": SHA, "handed_on_at": WHEN},
+    "audit": {"seq": 1, "drawn_at": WHEN, "query": "", "recalibrated_at": None},
+    "audit_image": {"seq": 1, "sha256": SHA},
     "lease": {
         "name": "n",
         "what": "w",
@@ -237,6 +239,8 @@ BAD: dict[str, dict[str, list[Any]]] = {
     },
     "notice": {"sha256": [name_of(2), None]},
     "handed_on": {"sha256": [name_of(2), None]},
+    "audit": {"seq": [0, *WORD]},
+    "audit_image": {"seq": [2, *WORD], "sha256": [name_of(2), None]},
     "lease": {
         "name": ["", None],
         "what": [""],

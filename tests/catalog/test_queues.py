@@ -28,6 +28,7 @@ def looked_at(catalog: Catalog, source_id: str, active: str) -> Catalog:
         catalog.add_images(source_id, [image(number)], after(minutes=number))
     rows = [score(n, (SCORED - n) / 100, "shirt", n / 10, apart(n)) for n in range(SCORED)]
     catalog.add_scores(active, rows, NOW)
+    catalog.audits.draw(EVERYTHING, "", SCORED, "", NOW)
     return catalog
 
 

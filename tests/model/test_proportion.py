@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from scipy.stats import beta
 
-from curate.model.proportion import chance_of_hits, share_of, wilson
+from curate.model.proportion import chance_of_hits, clopper_pearson, share_of, wilson
 
 
 def test_by_hand() -> None:
@@ -25,6 +26,16 @@ def test_a_share_of_nothing_is_none() -> None:
     share = share_of(1, 4)
     assert share is not None
     assert (share.value, share.images) == (0.25, 4)
+
+
+@pytest.mark.parametrize(
+    ("hits", "images"), [(0, 1), (1, 1), (0, 60), (3, 60), (10, 190), (189, 190), (19, 10_000)]
+)
+def test_the_exact_interval_is_that_of_the_beta_distribution(hits: int, images: int) -> None:
+    low, high = clopper_pearson(hits, images)
+    least = beta.ppf(0.025, hits, images - hits + 1) if hits else 0.0
+    most = beta.ppf(0.975, hits + 1, images - hits) if hits < images else 1.0
+    assert (low, high) == pytest.approx((least, most), abs=1e-9)
 
 
 def test_the_chance_of_so_many_hits_by_hand() -> None:
