@@ -104,17 +104,13 @@ class Desk:
 
     def threshold(self, rate: float) -> Answer:
         """What another rate would mean: images that change sides, and the alarms to expect."""
-        if not 0 < rate <= HIGHEST_RATE:
-            raise UsageError(f"{rate} is no rate; give a share above 0 and up to {HIGHEST_RATE}")
+        _check_rate(rate)
         changing = self.workspace.catalog.queues.changing_sides(rate, STRIP)
         return {"rate": rate, "rows": self._rows(changing), "expected": self._expected(rate)}
 
     def choose(self, said: Mapping[str, Any]) -> Answer:
         """Tag by another rate from now on."""
-        rate = said.get("rate")
-        if not isinstance(rate, int | float):
-            raise UsageError("rate is to be a number")
-        choose_rate(self.workspace, str(rate))
+        choose_rate(self.workspace, str(_check_rate(said.get("rate"))))
         return {"standing": self.standing()}
 
     def matching(self, query: str) -> Answer:
@@ -209,6 +205,12 @@ def whole(value: object, name: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**31:
         raise UsageError(f"{name} is to be a whole number")
     return value
+
+
+def _check_rate(given: object) -> float:
+    if not isinstance(given, float) or not 0 < given <= HIGHEST_RATE:
+        raise UsageError(f"a rate is a share above 0 and up to {HIGHEST_RATE}")
+    return given
 
 
 def _images(query: str) -> Query:
