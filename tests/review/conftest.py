@@ -26,6 +26,8 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Known]:
         made = Known(folder, running, hashes)
         yield made
         assert made.untouched()
+        said = running.stop().splitlines()[2:]
+        assert said == ["stopped; what was done is kept"], "no word of what strangers sent"
 
 
 @pytest.fixture(scope="module")
