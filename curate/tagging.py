@@ -68,10 +68,16 @@ def judge(
     if verdict not in VERDICTS:
         raise UsageError(f"{verdict!r} is no verdict; use {', '.join(VERDICTS)}")
     check_class(class_name, verdict)
-    if unknown := workspace.catalog.reviews.unknown(hashes):
-        raise UsageError(f"{unknown[0]!r} is not in the catalog; nothing was recorded")
+    unknown = [name for name in hashes if not is_sha256(name)]
+    if unknown := unknown or workspace.catalog.reviews.unknown(hashes):
+        raise UsageError(f"{unknown[0][:64]!r} is not in the catalog; nothing was recorded")
     rows = [(sha256, verdict, class_name) for sha256 in hashes]
     return workspace.catalog.reviews.add(rows, reviewer, datetime.now(UTC), as_of)
+
+
+def is_sha256(name: str) -> bool:
+    """Whether a name can be the hash of a content."""
+    return _SHA256.fullmatch(name) is not None
 
 
 def check_class(name: str | None, verdict: str) -> None:
@@ -122,7 +128,7 @@ def _image_of(catalog: Catalog, sources: dict[str, str], name: str) -> str | Non
 
     Raises UsageError for a file that the catalog does not hold as it is now.
     """
-    if _SHA256.fullmatch(name):
+    if is_sha256(name):
         return name if catalog.has_image(name) else None
     if "\0" in name:  # no file has such a name
         return None

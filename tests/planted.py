@@ -1,4 +1,4 @@
-"""Plants every fault of `tests/faults.py`, each of which a named test must notice.
+"""Plants every fault of `tests/faults.py` and of the review; a named test must notice each.
 
     python -m tests.planted
 
@@ -15,9 +15,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from .faults import FAULTS, Fault
+from . import faults
+from .faults import Fault
+from .review import faults as page
 
 TOP = Path(__file__).parents[1]
+FAULTS = [*faults.FAULTS, *page.FAULTS]
 
 
 def tested(place: Path, test: str) -> bool:

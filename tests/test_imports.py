@@ -24,7 +24,7 @@ def test_import_curate_is_light() -> None:
     "module",
     [
         *("curate.cli", "curate.status", "curate.gate", "curate.export"),
-        *("curate.tagging", "curate.ingest", "curate.reviews"),
+        *("curate.tagging", "curate.ingest", "curate.reviews", "curate.review"),
     ],
 )
 def test_rooms_without_a_network_import_no_torch(module: str) -> None:
@@ -35,7 +35,7 @@ def test_rooms_without_a_network_import_no_torch(module: str) -> None:
     "command",
     [
         *("", "train", "watch", "finetune", "status", "check", "export", "import-reviews"),
-        "evaluate",
+        *("evaluate", "review"),
     ],
 )
 def test_help_imports_no_torch(command: str) -> None:

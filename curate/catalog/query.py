@@ -23,6 +23,11 @@ FIELDS = (
 _TERM = re.compile(r"(?P<field>[A-Za-z_]+)(?P<operator>:|<=|>=|<|>|=)(?P<value>.*)", re.DOTALL)
 _AGE = re.compile(r"(?P<count>\d{1,6})(?P<unit>s|min|h|d|w)")
 _UNITS = {"s": "seconds", "min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+# Bytes outside UTF-8 come as surrogates from U+DC80 on; no other one stands for anything.
+_WRITTEN = re.compile(r"[^\0\ud800-\udc7f\udd00-\udfff]*")
+LONGEST = 20_000
+"""Characters of a query: the longest path there can be, percent-encoded, and more."""
+MOST_BOUNDS = 20
 _EXAMPLE = "an example: tag:ood label:shirt score>1.2 since:2d"
 
 Operator = Literal["<", "<=", ">", ">="]
@@ -63,6 +68,10 @@ def parse(text: str, now: datetime | None = None) -> Query:
 
     Raises UsageError that names the term, and what may have been meant.
     """
+    if len(text) > LONGEST:
+        raise UsageError(f"a query of {len(text):,} characters; at most {LONGEST:,} are read")
+    if not _WRITTEN.fullmatch(text):
+        raise UsageError("the query holds NUL or half a character, which no name does")
     try:
         terms = shlex.split(text)
     except ValueError as error:
@@ -99,6 +108,8 @@ def _split(term: str) -> tuple[str, str, str]:
 def _narrowed(query: Query, field: str, operator: str, value: str, now: datetime) -> Query:
     if field in ("score", "p"):
         bound = _comparison(field, operator, value)
+        if len(query.comparisons) == MOST_BOUNDS:
+            raise UsageError(f"score and p have more than {MOST_BOUNDS} bounds; leave some out")
         return replace(query, comparisons=(*query.comparisons, bound))
     if operator != ":":
         raise UsageError(f"{field} takes a colon: {field}:{value}; < and > are for score and p")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -33,8 +34,12 @@ LOOKED_AT = 1_000
 """Images that one page looks at, at most: 60 ms."""
 _PIECE = 250
 
+# A walk along hashes begins before the first one.
+_HASH = re.compile(r"[0-9a-f]{64}|")
 Position = list[Any]
 """Where a walk has come to; in JSON the cursor that a page hands out."""
+BOUND = 2**31
+"""Above every number that counts up."""
 _FIRST: dict[str, type] = {"newest": str, "random": str, "audit": int}
 """Of a position, where it is no score."""
 Step = tuple[str, Position]
@@ -115,10 +120,15 @@ def _position(cursor: str, order: str) -> Position:
     forms = [[first, str], [first, str, first, str]] if order == "threshold" else [[first, str]]
     try:
         position: Position = json.loads(cursor)
-        if list(map(type, position)) not in forms:
+        if list(map(type, position)) not in forms or (
+            first is int and not 0 <= position[0] < BOUND
+        ):
             raise ValueError(cursor)
         if order == "newest":
-            datetime.fromisoformat(position[0]).astimezone(UTC)
+            position[0] = datetime.fromisoformat(position[0]).astimezone(UTC).isoformat()
+        hashes = [part for part in position[order == "newest" :] if isinstance(part, str)]
+        if not all(map(_HASH.fullmatch, hashes)):
+            raise ValueError(cursor)
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise UsageError("that is no cursor of this order; begin with the first page") from error
     return position
@@ -187,6 +197,8 @@ def _nearest(connection: Connection, position: Position | None) -> Iterator[Step
     """Both ways from the lowest score that is flagged, always the nearer side first."""
     detector = in_service(connection, "detector") or ""
     threshold = lowest_flagged(connection, detector, rate_in_force(connection))
+    if position is not None and len(position) != (4 if threshold is not None else 2):
+        raise UsageError("the rate has changed the order; begin with the first page")
     if threshold is None:
         yield from _by_score(connection, position)
         return

@@ -13,12 +13,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from curate.errors import CurateError, UsageError
-from curate.review.desk import Desk
+from curate.review.desk import Desk, whole
 
 BODY_BYTES = 1_000_000
 _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -74,7 +74,7 @@ class Routes:
     def queue(self, request: Request) -> Response:
         """Images of a queue, a page at a time."""
         asked = request.query_params
-        limit = _number(asked, "limit", int)
+        limit = _whole(asked, "limit")
         order, query = asked.get("order", ""), asked.get("query", "")
         return JSONResponse(self.desk.page(order, query, asked.get("cursor"), limit))
 
@@ -87,7 +87,7 @@ class Routes:
 
     def news(self, request: Request) -> Response:
         """What has changed since a step."""
-        return JSONResponse(self.desk.news(_number(request.query_params, "since", int)))
+        return JSONResponse(self.desk.news(_whole(request.query_params, "since")))
 
     def scores(self, request: Request) -> Response:
         """Histogram and rates."""
@@ -95,7 +95,7 @@ class Routes:
 
     def threshold(self, request: Request) -> Response:
         """What another rate would mean."""
-        return JSONResponse(self.desk.threshold(_number(request.query_params, "rate", float)))
+        return JSONResponse(self.desk.threshold(_real(request.query_params, "rate")))
 
     def matching(self, request: Request) -> Response:
         """How many images a query means."""
@@ -111,7 +111,7 @@ class Routes:
 
     async def rate(self, request: Request) -> Response:
         """Choose the false-alarm rate."""
-        return await _answered(request, lambda said: self.desk.choose(_number(said, "rate", float)))
+        return await _answered(request, self.desk.choose)
 
 
 def application(desk: Desk) -> Starlette:
@@ -129,13 +129,15 @@ def application(desk: Desk) -> Starlette:
         "/api/matching": to.matching,
     }
     writing = {"/api/reviews": to.judge, "/api/undo": to.undo, "/api/rate": to.rate}
-    return Starlette(
+    app = Starlette(
         routes=[
             *(Route(path, answer, methods=["GET"]) for path, answer in reading.items()),
             *(Route(path, answer, methods=["POST"]) for path, answer in writing.items()),
         ],
-        exception_handlers={CurateError: _told, HTTPException: _told},
+        exception_handlers={CurateError: _told, HTTPException: _told, Exception: _unexpected},
     )
+    app.router.redirect_slashes = False
+    return app
 
 
 async def _answered(
@@ -149,30 +151,53 @@ async def _object(request: Request) -> dict[str, Any]:
     """The JSON object that a request brings; raises UsageError for anything else."""
     if request.headers.get("content-type", "").partition(";")[0] != "application/json":
         raise HTTPException(415, "send application/json")
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > BODY_BYTES:
-            raise HTTPException(413, f"at most {BODY_BYTES:,} bytes")
     try:
-        said = json.loads(body)
+        said = json.loads(await _body(request), parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise UsageError("that is no JSON") from error
+    except ClientDisconnect as error:
+        raise UsageError("the request ends before its end") from error
     if not isinstance(said, dict):
         raise UsageError("that is no JSON object")
     return said
 
 
-def _number(asked: Mapping[str, Any], name: str, kind: type[Any]) -> Any:
+async def _body(request: Request) -> bytearray:
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > BODY_BYTES:
+            raise HTTPException(413, f"at most {BODY_BYTES:,} bytes")
+    return body
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _whole(asked: Mapping[str, str], name: str) -> int:
     try:
-        return kind(asked[name])
-    except (KeyError, ValueError, TypeError, OverflowError) as error:
+        return whole(int(asked[name]), name)
+    except (KeyError, ValueError) as error:
+        raise UsageError(f"{name} is to be a whole number") from error
+
+
+def _real(asked: Mapping[str, str], name: str) -> float:
+    try:
+        return float(asked[name])
+    except (KeyError, ValueError) as error:
         raise UsageError(f"{name} is to be a number") from error
 
 
 async def _told(request: Request, error: Exception) -> Response:
     """An error as the page shows it: one line that says what to do."""
     if isinstance(error, HTTPException):
-        return JSONResponse({"error": error.detail}, error.status_code)
+        return JSONResponse({"error": error.detail}, error.status_code, error.headers)
     message = str(error).encode("utf-8", "backslashreplace").decode()
     return JSONResponse({"error": message}, 400 if isinstance(error, UsageError) else 503)
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    """The page is told that there was an error; the terminal is told all, by the server."""
+    said = {"error": "an error of the page; the terminal says more"}
+    return JSONResponse(said, 500, {"connection": "close"})

@@ -12,14 +12,14 @@ from typing import Any
 
 from curate.catalog.detail import levels, methods
 from curate.catalog.figures import figures
-from curate.catalog.query import parse
+from curate.catalog.query import Query, parse
 from curate.catalog.reviews import Word
 from curate.catalog.store import ImageRow
 from curate.errors import UsageError
 from curate.export.rows import record, shown_path
 from curate.model.alarms import alarm_interval, alarm_rank
 from curate.status import fewest_calibration, share, share_interval
-from curate.tagging import choose_rate, judge, new_class, undo
+from curate.tagging import choose_rate, is_sha256, judge, new_class, undo
 from curate.workspace import Workspace
 
 Answer = dict[str, Any]
@@ -50,13 +50,13 @@ class Desk:
     def page(self, order: str, query: str, cursor: str | None, limit: int) -> Answer:
         """Images of a queue after `cursor`, and the step as of which they are shown."""
         catalog, step = self.workspace.catalog, self.workspace.catalog.reviews.last_step()
-        found = catalog.queues.page(order, parse(query), cursor, max(1, min(limit, PAGE)))
+        found = catalog.queues.page(order, _images(query), cursor, max(1, min(limit, PAGE)))
         return {"rows": self._rows(found.rows), "cursor": found.cursor, "step": step}
 
     def image(self, sha256: str) -> Answer | None:
         """All that is known of an image; None where there is none."""
         catalog = self.workspace.catalog
-        rows = self._rows(catalog.queues.rows([sha256]))
+        rows = self._rows(catalog.queues.rows([sha256])) if is_sha256(sha256) else []
         if not rows:
             return None
         places = catalog.places(sha256)
@@ -104,19 +104,18 @@ class Desk:
 
     def threshold(self, rate: float) -> Answer:
         """What another rate would mean: images that change sides, and the alarms to expect."""
-        if not 0 < rate <= HIGHEST_RATE:
-            raise UsageError(f"{rate} is no rate; give a share above 0 and up to {HIGHEST_RATE}")
+        _check_rate(rate)
         changing = self.workspace.catalog.queues.changing_sides(rate, STRIP)
         return {"rate": rate, "rows": self._rows(changing), "expected": self._expected(rate)}
 
-    def choose(self, rate: float) -> Answer:
+    def choose(self, said: Mapping[str, Any]) -> Answer:
         """Tag by another rate from now on."""
-        choose_rate(self.workspace, str(rate))
+        choose_rate(self.workspace, str(_check_rate(said.get("rate"))))
         return {"standing": self.standing()}
 
     def matching(self, query: str) -> Answer:
         """How many images a query means, and how many of these a person has judged."""
-        asked, engine = parse(query), self.workspace.catalog.engine
+        asked, engine = _images(query), self.workspace.catalog.engine
         images = figures(engine, asked).images
         judged = (
             0 if asked.reviewed is False else figures(engine, replace(asked, reviewed=True)).images
@@ -128,7 +127,7 @@ class Desk:
 
         What others have said since step `as_of` stays, and is told as passed over.
         """
-        as_of, verdict = _whole(said, "as_of"), _text(said, "verdict")
+        as_of, verdict = whole(said.get("as_of"), "as_of"), _text(said, "verdict")
         class_name = _text(said, "class") if said.get("class") is not None else None
         hashes = self._meant(said)
         done = judge(self.workspace, hashes, verdict, class_name, self.reviewer, as_of)
@@ -142,7 +141,7 @@ class Desk:
 
     def undo(self, said: Mapping[str, Any]) -> Answer:
         """Take back the reviewer's last step that still stands."""
-        as_of = _whole(said, "as_of")
+        as_of = whole(said.get("as_of"), "as_of")
         return {"images": undo(self.workspace, self.reviewer)} | self._changes(as_of)
 
     def classes(self) -> list[str]:
@@ -151,12 +150,12 @@ class Desk:
 
     def _meant(self, said: Mapping[str, Any]) -> Sequence[str]:
         if "query" in said:
-            images = self.workspace.catalog.iter_images(parse(_text(said, "query")))
+            images = self.workspace.catalog.iter_images(_images(_text(said, "query")))
             return [row.sha256 for row in islice(images, AT_ONCE)]
         hashes = said.get("images")
         if not isinstance(hashes, list) or not all(isinstance(name, str) for name in hashes):
             raise UsageError("a judgement names its images, or a query that means them")
-        return hashes
+        return list(dict.fromkeys(hashes))
 
     def _changes(self, since: int) -> Answer:
         """The step now, and images on which there is a word after `since`, as they stand now."""
@@ -201,11 +200,24 @@ def histogram(scores: Sequence[float]) -> Answer:
     return {"low": low, "high": low + BINS * step, "bins": bins, "images": len(scores)}
 
 
-def _whole(said: Mapping[str, Any], name: str) -> int:
-    value = said.get(name)
+def whole(value: object, name: str) -> int:
+    """The number that `name` is to have; raises UsageError for what a catalog cannot count."""
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**31:
         raise UsageError(f"{name} is to be a whole number")
     return value
+
+
+def _check_rate(given: object) -> float:
+    if not isinstance(given, float) or not 0 < given <= HIGHEST_RATE:
+        raise UsageError(f"a rate is a share above 0 and up to {HIGHEST_RATE}")
+    return given
+
+
+def _images(query: str) -> Query:
+    asked = parse(query)
+    if asked.unreadable:
+        raise UsageError("unreadable: names files that are no images; `curate list` shows them")
+    return asked
 
 
 def _text(said: Mapping[str, Any], name: str) -> str:

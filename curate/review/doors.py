@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs
 
 from starlette.responses import PlainTextResponse
@@ -17,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 HOST = "127.0.0.1"
 TOKEN = "token"  # noqa: S105  (the name of a parameter)
 _READING = ("GET", "HEAD")
+_METHODS = (*_READING, "POST")
 _ASK = "open the address that `curate review` printed last; each one opens the page once\n"
 
 Refusal = tuple[int, str]
@@ -27,7 +27,9 @@ class Door:
 
     def __init__(self, app: ASGIApp, port: int, on_address: Callable[[str], None]) -> None:
         self._app, self._port, self._on_address = app, port, on_address
-        self._hosts = {f"{name}:{port}" for name in (HOST, "localhost")}
+        # Browsers leave out the port that http has by default.
+        suffix = "" if port == 80 else f":{port}"
+        self._hosts = {f"{name}{suffix}" for name in (HOST, "localhost")}
         self._sessions = set[str]()
         self._renew()
 
@@ -40,7 +42,8 @@ class Door:
             await self._app(scope, receive, _with_cookie(send, cookie))
         else:
             status, reason = refusal
-            await PlainTextResponse(reason, status)(scope, receive, send)
+            allowed = {"allow": ", ".join(_METHODS)} if status == 405 else None
+            await PlainTextResponse(reason, status, allowed)(scope, receive, send)
 
     def _renew(self) -> None:
         self._token = secrets.token_urlsafe(32)
@@ -51,7 +54,7 @@ class Door:
         hosts = _values(scope, b"host")
         if len(hosts) != 1 or hosts[0] not in self._hosts:
             return 421, "ask for 127.0.0.1 or localhost, with the port\n"
-        if scope["method"] not in (*_READING, "POST"):
+        if scope["method"] not in _METHODS:
             return 405, "only GET, HEAD and POST\n"
         if not _from_our_page(scope, hosts[0]):
             return 403, "the request comes from another page\n"
@@ -61,18 +64,19 @@ class Door:
 
     def _knows(self, scope: Scope) -> bool:
         """Whether there is a cookie of ours; compared in a time that tells nothing."""
-        given = [cookie for header in _values(scope, b"cookie") for cookie in self._ours(header)]
+        given = [value for header in _values(scope, b"cookie") for value in self._ours(header)]
         known = [
-            secrets.compare_digest(a, b) for a in given for b in map(str.encode, self._sessions)
+            secrets.compare_digest(a.encode(), b.encode()) for a in given for b in self._sessions
         ]
         return any(known)
 
-    def _ours(self, header: str) -> list[bytes]:
-        try:
-            found = SimpleCookie(header).get(self._cookie)
-        except CookieError:
-            return []
-        return [found.value.encode()] if found else []
+    def _ours(self, header: str) -> list[str]:
+        """The values of our cookie among those of every server of this machine.
+
+        One that is no cookie by the book, or a second one of our name, must not hide ours.
+        """
+        pairs = [pair.strip().partition("=") for pair in header.split(";")]
+        return [value for name, _, value in pairs if name == self._cookie]
 
     @property
     def _cookie(self) -> str:

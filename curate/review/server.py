@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import Callable
 from contextlib import closing
@@ -36,7 +37,11 @@ ANSWER_SECONDS = 30
 """A client that takes nothing for so long is left."""
 IDLE_SECONDS = 60
 CONNECTIONS = 64
-HEAD_BYTES = 16_384
+"""Beyond, requests are answered with 503."""
+REFUSED = 256
+"""Beyond, connections are closed at once."""
+HEAD_BYTES = 65_536
+"""A browser sends the cookies of every server on this machine along."""
 
 
 class Protocol(H11Protocol):
@@ -48,17 +53,25 @@ class Protocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A request is to come soon."""
         super().connection_made(transport)
+        # Whatever the client has not taken yet counts, also when the connection is to be closed.
+        transport.set_write_buffer_limits(0)
         self._await_request()
+        if len(self.connections) > REFUSED:
+            transport.abort()
 
-    def data_received(self, data: bytes) -> None:
+    def handle_events(self) -> None:
         """Part of a request; the rest is to come before the deadline that its first byte set."""
-        super().data_received(data)
-        idle = self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]
-        if idle or self.conn.their_state in (h11.DONE, h11.MUST_CLOSE, h11.CLOSED):
+        super().handle_events()
+        state = self.conn.their_state
+        if state is not h11.SEND_BODY and not (state is h11.IDLE and self.conn.trailing_data[0]):
             _end(self._deadline)
             self._deadline = None
         elif self._deadline is None:
             self._await_request()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Nothing came for long; a client that takes nothing either is not waited for."""
+        self.transport.abort()
 
     def pause_writing(self) -> None:
         """The client takes less than it asked for."""
@@ -78,6 +91,9 @@ class Protocol(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """Say that this is no HTTP, unless an answer to a request before it is under way."""
+        if self.cycle is not None:
+            self.cycle.disconnected = True  # its answer would come after this one
+            self.cycle.message_event.set()
         if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             self.transport.close()
             return
@@ -106,9 +122,16 @@ def serve(app: ASGIApp, port: int, on_address: Callable[[str], None]) -> None:
 
     Port 0 is any that is free. Raises UsageError for a port that cannot be had.
     """
+    logging.getLogger("uvicorn.error").addFilter(_is_bug)
     with closing(_listening(port)) as listener:
         door = Door(app, listener.getsockname()[1], on_address)
         uvicorn.Server(_config(door)).run(sockets=[listener])
+
+
+def _is_bug(record: logging.LogRecord) -> bool:
+    """Whether the terminal should show it; a request that a signal ended is none."""
+    error = record.exc_info[1] if record.exc_info else None
+    return error is not None and not isinstance(error, asyncio.CancelledError)
 
 
 def _config(door: Any) -> uvicorn.Config:
@@ -132,7 +155,8 @@ def _config(door: Any) -> uvicorn.Config:
 
 
 def _listening(port: int) -> socket.socket:
-    listener = socket.socket()
+    # With its protocol named, asyncio turns Nagle's algorithm off: 40 ms for every answer.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((HOST, port))
