@@ -162,7 +162,7 @@ CREATE TABLE activation (
 );
 
 -- Larger scores are more out-of-distribution. `score` is the one that the checkpoint tags by; its
--- p-value is read against `calibration`.
+-- p-value is read against `calibration`. `nearest` are rows of the checkpoint's bank.
 CREATE TABLE score (
     checkpoint_id TEXT NOT NULL,
     sha256 TEXT NOT NULL,
@@ -176,6 +176,7 @@ CREATE TABLE score (
     confidence FLOAT NOT NULL,
     p_value FLOAT NOT NULL,
     calibration TEXT NOT NULL,
+    nearest TEXT NOT NULL,
     scored_at TIMESTAMP NOT NULL,
     PRIMARY KEY (checkpoint_id, sha256),
     FOREIGN KEY (checkpoint_id) REFERENCES checkpoint (checkpoint_id),
@@ -188,7 +189,8 @@ CREATE TABLE score (
     CHECK (label <> ''),
     CHECK (msp BETWEEN 0 AND 1 AND confidence BETWEEN 0 AND 1),
     CHECK (p_value BETWEEN 1e-12 AND 1),
-    CHECK (calibration IN ('held_out', 'canary'))
+    CHECK (calibration IN ('held_out', 'canary')),
+    CHECK (ltrim(nearest, '0123456789 ') = '')
 );
 CREATE INDEX score_by_p_value ON score (checkpoint_id, p_value, score);
 CREATE INDEX score_by_score ON score (checkpoint_id, score, sha256);

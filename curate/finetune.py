@@ -23,7 +23,7 @@ from curate.model import checkpoint as checkpoints
 from curate.model.checkpoint import Checkpoint, Draft
 from curate.model.device import choose_device, memory_format
 from curate.model.sampling import reservoir
-from curate.model.split import LabeledSplit
+from curate.model.split import LabeledSplit, bank_hashes
 from curate.recipes.attempt import Materials, Tuned, attempt, canary_count
 from curate.recipes.runs import Update
 from curate.score import Scorer
@@ -232,6 +232,7 @@ def _keep(
         ),
         standard=opinion.standard,
         pool=frozenset(gathered.hashes) if guarded else frozenset(),
+        bank=bank_hashes(gathered.materials.train, config.seed),
         figures={**figures, "seed": config.seed},
     )
     return keep_checkpoint(workspace, tuned.network, tuned.reference, draft)

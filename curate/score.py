@@ -113,6 +113,7 @@ def score_rows(made: Checkpoint, hashes: Sequence[str], scores: Scores) -> list[
     read_against = ["canary" if name in made.pool else "held_out" for name in hashes]
     score, apart = made.score(scores), disagreement(scores, made.standard)
     p = {name: p_values(score, torch.tensor(made.calibration[name])) for name in set(read_against)}
+    near = scores.nearest.tolist()
     return [
         NewScore(
             sha256=name,
@@ -126,6 +127,7 @@ def score_rows(made: Checkpoint, hashes: Sequence[str], scores: Scores) -> list[
             confidence=float(scores.confidence[i]),
             p_value=float(p[against][i]),
             calibration=against,
+            nearest=" ".join(str(row) for row in near[i] if row >= 0),
         )
         for i, (name, against) in enumerate(zip(hashes, read_against, strict=True))
     ]

@@ -21,7 +21,7 @@ from curate.model.device import choose_device, memory_format
 from curate.model.inference import predict
 from curate.model.network import TwoHeadNetwork
 from curate.model.scores import Reference, Scores, combined, standard_of
-from curate.model.split import LabeledSplit, accuracy, feature_bank
+from curate.model.split import LabeledSplit, accuracy, bank_hashes, feature_bank
 from curate.recipes.memory import in_memory
 from curate.recipes.pretraining import Epoch, pretrain
 from curate.score import ROLES, Scorer
@@ -138,6 +138,7 @@ def _draft(
         calibration={"held_out": tuple(calibration.tolist())},
         standard=standard,
         pool=frozenset(),
+        bank=bank_hashes(splits["train"], config.seed),
         figures={
             "validation_accuracy": accuracy(network, splits["validation"], device),
             "training_images": len(splits["train"]),

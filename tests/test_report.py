@@ -20,7 +20,7 @@ from curate.evaluate import Evaluation, Judged, Side, Surprise
 from curate.images.pictures import Pictures
 from curate.model.checkpoint import Checkpoint
 from curate.model.evaluation import UNKNOWN, Truth, evaluate_groups
-from curate.model.scores import Scores, Standard, tag_score
+from curate.model.scores import SHOWN, Scores, Standard, tag_score
 from curate.report import THUMBNAIL, data_uri, render, write_report
 from curate.report.charts import SMALL, SQUARE, WIDE, curve, histogram
 
@@ -52,6 +52,7 @@ def truth(shift: float, count: int, in_inbox: int = 0, standard: Standard = ALON
         discriminant=torch.full((count,), torch.nan),
         label=torch.zeros(count, dtype=torch.int64),
         confidence=torch.ones(count),
+        nearest=torch.full((count, SHOWN), -1),
     )
     members = torch.arange(count) < in_inbox
     return Truth(known, tag_score(known, standard), members, torch.full((count,), UNKNOWN))

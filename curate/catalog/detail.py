@@ -11,6 +11,7 @@ from curate.catalog.counting import Level
 from curate.catalog.engine import read
 from curate.catalog.models import in_service
 from curate.catalog.rows import columns, made
+from curate.catalog.tables import Score
 from curate.catalog.views import CurrentTag
 
 
@@ -30,6 +31,15 @@ def methods(engine: Engine, sha256: str) -> Methods:
     chosen = select(*columns(Methods, CurrentTag)).where(CurrentTag.sha256 == sha256)
     with read(engine) as connection:
         return made(Methods, connection.execute(chosen))[0]
+
+
+def nearest_rows(engine: Engine, sha256: str) -> tuple[str, list[int]]:
+    """The detector in service, and the rows of its bank that lie nearest to an image."""
+    with read(engine) as connection:
+        detector = in_service(connection, "detector") or ""
+        rows = select(Score.nearest).where(Score.checkpoint_id == detector, Score.sha256 == sha256)
+        found = connection.scalar(rows) or ""
+    return detector, [int(row) for row in found.split()]
 
 
 def levels(engine: Engine, at_most: float) -> list[Level]:

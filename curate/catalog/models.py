@@ -109,6 +109,14 @@ class Models:
         with read(self._engine) as connection:
             return sorted(connection.scalars(names.distinct()))
 
+    def classes_of(self, hashes: Sequence[str]) -> dict[str, str]:
+        """The classes of those images that the classifier in service learned from."""
+        rows = select(LabeledImage.sha256, LabeledImage.class_name).where(
+            LabeledImage.snapshot_id == _LEARNED_FROM, LabeledImage.sha256.in_(hashes)
+        )
+        with read(self._engine) as connection:
+            return {row.sha256: row.class_name for row in connection.execute(rows)}
+
     def add_checkpoint(self, row: CheckpointRow) -> None:
         """Keep a checkpoint's row; the same one twice is one. It does not serve yet."""
         kept = values(row) | {"figures": json.dumps(dict(row.figures), sort_keys=True)}

@@ -1,15 +1,25 @@
-"""The false-alarm rate that tags are made with."""
+"""The false-alarm rate that tags are made with; its table beside its only user."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import BigInteger, Connection, Engine, func, select
+from sqlalchemy.orm import Mapped, mapped_column
 
+from curate.catalog.columns import Base
 from curate.catalog.engine import insert, read, write
-from curate.catalog.tables import AlarmRate
 
 DEFAULT = 0.05
+
+
+class AlarmRate(Base):
+    """A false-alarm rate that was chosen."""
+
+    __tablename__ = "alarm_rate"
+    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    rate: Mapped[float]
+    set_at: Mapped[datetime]
 
 
 class Rates:

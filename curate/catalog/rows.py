@@ -59,6 +59,8 @@ class NewScore:
     p_value: float
     calibration: str
     """What the p-value was read against: "held_out" or "canary"."""
+    nearest: str = ""
+    """Rows of the checkpoint's bank that lie nearest, apart by spaces, the nearest first."""
 
 
 @dataclass(frozen=True, slots=True)

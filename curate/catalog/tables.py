@@ -179,6 +179,7 @@ class Score(Base):
     confidence: Mapped[float]
     p_value: Mapped[float]
     calibration: Mapped[str]
+    nearest: Mapped[str]
     scored_at: Mapped[datetime]
 
 
@@ -270,15 +271,6 @@ class Notice(Base):
     )
     sha256: Mapped[str] = key()
     queued_at: Mapped[datetime]
-
-
-class AlarmRate(Base):
-    """A false-alarm rate that was chosen."""
-
-    __tablename__ = "alarm_rate"
-    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
-    rate: Mapped[float]
-    set_at: Mapped[datetime]
 
 
 class Total(Base):

@@ -62,6 +62,8 @@ class Draft:
     """Of the combined score; without one, images are tagged by the discrepancy alone (Eq. 6)."""
     pool: frozenset[str] = frozenset()
     """SHA-256 of the inbox images it was fine-tuned on."""
+    bank: tuple[str, ...] = ()
+    """SHA-256 of the labeled images that neighbours are sought among, in the order of the bank."""
     figures: Mapping[str, object] = field(default_factory=dict)
     """JSON values: what was measured when it was made."""
 
@@ -192,6 +194,7 @@ def _read(manifest: bytes, identity: str) -> Checkpoint:
     facts["created"] = datetime.fromisoformat(facts["created"])
     facts["classes"] = tuple(facts["classes"])
     facts["pool"] = frozenset(facts["pool"])
+    facts["bank"] = tuple(facts.get("bank", ()))
     facts["standard"] = _standard(facts["standard"])
     facts["calibration"] = {name: tuple(found) for name, found in facts["calibration"].items()}
     return Checkpoint(id=identity, **facts)

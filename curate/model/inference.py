@@ -20,7 +20,7 @@ from curate.model.scores import (
     Scores,
     in_chunks,
     joined,
-    knn_distance,
+    neighbours,
     score_logits,
 )
 
@@ -54,11 +54,11 @@ def _score(network: TwoHeadNetwork, batch: Tensor, held: Reference | None) -> Sc
     if held.discriminant is None:
         with autocast(batch.device):
             found = network.features(batch)
-        return score_logits(*network.logits(found), knn_distance(found, held.bank))
+        return score_logits(*network.logits(found), neighbours(found, held.bank))
     with autocast(batch.device):
         found, description = describe(network, batch)
-    knn, along = knn_distance(found, held.bank), description @ held.discriminant
-    return score_logits(*network.logits(found), knn, along)
+    near, along = neighbours(found, held.bank), description @ held.discriminant
+    return score_logits(*network.logits(found), near, along)
 
 
 def features(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,12 +14,23 @@ METHODS = ("discrepancy", "msp", "energy", "knn")
 Standard = Mapping[str, tuple[float, float]]
 """Mean and standard deviation of each combined method's score among ID images."""
 NEIGHBOURS = 10
+SHOWN = 3
+"""Neighbours that people are shown."""
 COMBINED = ("discrepancy", "energy", "knn")
 """Maximum softmax probability is left out: it says what the discrepancy says, less well."""
 LEARNED = "discriminant"
 """Combined too, where a fine-tune has learned one."""
 _LEAST = 1e-6
 _CHUNK = 4_000_000
+
+
+class Neighbours(NamedTuple):
+    """What lies near images in the bank."""
+
+    distance: Tensor
+    """(N,), of the k-th nearest."""
+    rows: Tensor
+    """(N, SHOWN), of the nearest ones, the nearest first; -1 where the bank has fewer."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +66,8 @@ class Scores:
     """Class of the largest mean softmax."""
     confidence: Tensor
     """The largest mean softmax."""
+    nearest: Tensor
+    """Rows of the bank (N, SHOWN) that lie nearest, the nearest first; -1 where there is none."""
 
     def __len__(self) -> int:
         return len(self.label)
@@ -62,22 +76,24 @@ class Scores:
 def score_logits(
     logits_1: Tensor,
     logits_2: Tensor,
-    knn: Tensor | None = None,
+    near: Neighbours | None = None,
     discriminant: Tensor | None = None,
 ) -> Scores:
-    """Scores of logits (N, K) each; `knn` and `discriminant` (N,) are passed through."""
+    """Scores of logits (N, K) each; `near` and `discriminant` (N,) are passed through."""
     exact_1, exact_2 = logits_1.float(), logits_2.float()
     p_1, p_2 = exact_1.softmax(1), exact_2.softmax(1)
     confidence, label = ((p_1 + p_2) / 2).max(1)
     unknown = torch.full_like(confidence, torch.nan)
+    found = near or Neighbours(unknown, label.new_full((len(label), SHOWN), -1))
     return Scores(
         discrepancy=(p_1 - p_2).abs().sum(1).clamp(max=2).cpu(),
         msp=(1 - confidence).clamp(min=0).cpu(),
         energy=-((exact_1 + exact_2) / 2).logsumexp(1).cpu(),
-        knn=(unknown if knn is None else knn).float().cpu(),
+        knn=found.distance.float().cpu(),
         discriminant=(unknown if discriminant is None else discriminant).float().cpu(),
         label=label.cpu(),
         confidence=confidence.clamp(max=1).cpu(),
+        nearest=found.rows.cpu(),
     )
 
 
@@ -151,15 +167,16 @@ def chosen(scores: Scores, rows: Tensor) -> Scores:
     return Scores(**{field.name: getattr(scores, field.name)[rows] for field in fields(Scores)})
 
 
-def knn_distance(features: Tensor, bank: Tensor, k: int = NEIGHBOURS) -> Tensor:
-    """Distance of each of (N, D) to its k-th nearest row of `bank` (M, D), all normalised: (N,).
+def neighbours(features: Tensor, bank: Tensor, k: int = NEIGHBOURS) -> Neighbours:
+    """The k nearest rows of `bank` (M, D) to each of (N, D), all normalised.
 
     A bank of fewer than k rows answers with its farthest. Source: Sun et al., ICML 2022.
     """
     rows = functional.normalize(bank.float())
     images = functional.normalize(features.float())
     step = max(1, _CHUNK // len(rows))
-    return torch.cat([_kth(chunk, rows, min(k, len(rows))) for chunk in in_chunks(images, step)])
+    parts = [_nearest(chunk, rows, min(k, len(rows))) for chunk in in_chunks(images, step)]
+    return Neighbours(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
 def in_chunks(rows: Tensor, length: int) -> list[Tensor]:
@@ -167,8 +184,8 @@ def in_chunks(rows: Tensor, length: int) -> list[Tensor]:
     return [rows[start : start + length] for start in range(0, max(len(rows), 1), length)]
 
 
-def _kth(images: Tensor, rows: Tensor, k: int) -> Tensor:
+def _nearest(images: Tensor, rows: Tensor, k: int) -> Neighbours:
     # The product only ranks; the distance itself is taken without its cancellation error.
-    neighbour = (images @ rows.T).topk(k, 1).indices[:, -1]
-    distance: Tensor = torch.linalg.vector_norm(images - rows[neighbour], dim=1)
-    return distance
+    found = (images @ rows.T).topk(k, 1).indices
+    distance: Tensor = torch.linalg.vector_norm(images - rows[found[:, -1]], dim=1)
+    return Neighbours(distance, functional.pad(found[:, :SHOWN], (0, max(SHOWN - k, 0)), value=-1))

@@ -48,5 +48,13 @@ def feature_bank(
     network: TwoHeadNetwork, split: LabeledSplit, device: torch.device, seed: int
 ) -> torch.Tensor:
     """Features (at most 5,000, D) of training images, for the nearest-neighbour score."""
-    chosen = Stream(len(split), seed).take(0, min(BANK_SIZE, len(split)))
-    return features(network, split.pixels[chosen], device)
+    return features(network, split.pixels[_chosen(split, seed)], device)
+
+
+def bank_hashes(split: LabeledSplit, seed: int) -> tuple[str, ...]:
+    """The content hashes of the images in a `feature_bank`, in the order of its rows."""
+    return tuple(split.hashes[row] for row in _chosen(split, seed).tolist())
+
+
+def _chosen(split: LabeledSplit, seed: int) -> torch.Tensor:
+    return Stream(len(split), seed).take(0, min(BANK_SIZE, len(split)))

@@ -18,6 +18,7 @@ from curate.catalog.store import ImageRow
 from curate.errors import UsageError
 from curate.export.rows import record, shown_path
 from curate.model.alarms import alarm_interval, alarm_rank
+from curate.review.nearest import nearest
 from curate.status import fewest_calibration, share, share_interval
 from curate.tagging import choose_rate, is_sha256, judge, new_class, undo
 from curate.workspace import Workspace
@@ -65,7 +66,10 @@ class Desk:
             "methods": asdict(methods(catalog.engine, sha256)),
             "places": [self.shown(shown_path(root, path)) for root, path in places],
             "history": [self._word(word) for word in catalog.reviews.history(sha256)],
-            "neighbours": [],
+            "neighbours": [
+                {"sha256": name, "class": None if label is None else self.shown(label)}
+                for name, label in nearest(self.workspace, sha256)
+            ],
         }
 
     def standing(self) -> Answer:

@@ -82,6 +82,7 @@ GOOD: dict[str, dict[str, Any]] = {
         "confidence": 1.0,
         "p_value": 1.0,
         "calibration": "canary",
+        "nearest": "0 1",
         "scored_at": WHEN,
     },
     "review": {
@@ -208,6 +209,7 @@ BAD: dict[str, dict[str, list[Any]]] = {
         "confidence": [-0.1, 1.1, float("nan"), *WORD],
         "p_value": [0.0, 1.1, float("nan"), *WORD],
         "calibration": ["", "train", None],
+        "nearest": ["a", "1,2", None],
     },
     "review": {
         "sha256": [name_of(2)],

@@ -17,7 +17,7 @@ from curate.model.evaluation import (
     method_names,
 )
 from curate.model.metrics import auroc, bootstrap, detection_metrics
-from curate.model.scores import Scores
+from curate.model.scores import SHOWN, Scores
 
 INFINITY = float("inf")
 
@@ -44,6 +44,7 @@ def truth(
             discriminant=torch.full((count,), torch.nan),
             label=torch.tensor(named or [0] * count, dtype=torch.int64),
             confidence=torch.ones(count),
+            nearest=torch.full((count, SHOWN), -1),
         ),
         torch.tensor(score or discrepancy),
         torch.tensor(in_inbox or [False] * count, dtype=torch.bool),

@@ -13,7 +13,7 @@ from curate.model.backbones import build_network
 from curate.model.device import autocast, choose_device, memory_format, training_autocast
 from curate.model.inference import features, predict
 from curate.model.network import TwoHeadNetwork
-from curate.model.scores import Reference, knn_distance, score_logits
+from curate.model.scores import Reference, neighbours, score_logits
 
 CPU = torch.device("cpu")
 
@@ -122,7 +122,9 @@ def test_the_bank_gives_neighbour_distances(tiny: TwoHeadNetwork, pixels: Tensor
     assert found.shape == (10, 3)
     assert predict(tiny, pixels, CPU).knn.isnan().all()
     scores = predict(tiny, pixels, CPU, reference=Reference(found[:1]))
-    assert scores.knn.tolist() == pytest.approx(knn_distance(found, found[:1]).tolist(), abs=1e-5)
+    near = neighbours(found, found[:1])
+    assert scores.knn.tolist() == pytest.approx(near.distance.tolist(), abs=1e-5)
+    assert scores.nearest.tolist() == near.rows.tolist()
     assert scores.knn[0].item() == pytest.approx(0.0, abs=1e-5)
 
 

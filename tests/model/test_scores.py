@@ -9,16 +9,20 @@ import torch
 
 from curate.model.metrics import auroc
 from curate.model.scores import (
+    SHOWN,
+    Neighbours,
     Scores,
     combined,
     disagreement,
     joined,
-    knn_distance,
+    neighbours,
     score_logits,
     standard_of,
     tag_score,
 )
 
+NEAR = torch.tensor([[0, 1, 2], [3, 4, 5], [6, 7, 8]])
+"""Rows of a bank, three for each of three images."""
 LN3 = math.log(3.0)
 LEAST = 1e-6
 """Added to a discrepancy before its logarithm, and the smallest deviation."""
@@ -35,6 +39,7 @@ def known(discrepancy: list[float], energy: list[float], knn: list[float]) -> Sc
         discriminant=torch.full((count,), torch.nan),
         label=torch.zeros(count, dtype=torch.int64),
         confidence=torch.full((count,), torch.nan),
+        nearest=torch.full((count, SHOWN), -1),
     )
 
 
@@ -142,23 +147,26 @@ def test_a_network_gone_to_nan_has_a_score_that_is_no_number() -> None:
 
 def test_batches_are_joined_in_order() -> None:
     one, two = torch.eye(3), torch.zeros(3, 3)
-    whole = score_logits(one, two, knn=torch.tensor([1.0, 2.0, 3.0]))
+    whole = score_logits(one, two, Neighbours(torch.tensor([1.0, 2.0, 3.0]), NEAR))
     parts = [
-        score_logits(one[:1], two[:1], torch.tensor([1.0])),
-        score_logits(one[1:], two[1:], torch.tensor([2.0, 3.0])),
+        score_logits(one[:1], two[:1], Neighbours(torch.tensor([1.0]), NEAR[:1])),
+        score_logits(one[1:], two[1:], Neighbours(torch.tensor([2.0, 3.0]), NEAR[1:])),
     ]
     assert joined(parts).label.tolist() == whole.label.tolist() == [0, 1, 2]
     assert joined(parts).knn.tolist() == [1.0, 2.0, 3.0]
+    assert joined(parts).nearest.tolist() == NEAR.tolist()
 
 
 def test_the_distance_is_to_the_kth_neighbour_on_the_unit_circle() -> None:
     bank = torch.tensor([[5.0, 0.0], [0.0, 0.1], [-3.0, 0.0]])
     image = torch.tensor([[2.0, 0.0]])
     at_right_angles, opposite = math.sqrt(2), 2.0
-    assert knn_distance(image, bank, 1).item() == 0.0
-    assert knn_distance(image, bank, 2).item() == pytest.approx(at_right_angles, abs=1e-6)
-    assert knn_distance(image, bank, 3).item() == pytest.approx(opposite, abs=1e-6)
-    assert knn_distance(image, bank).item() == pytest.approx(opposite, abs=1e-6)
+    assert neighbours(image, bank, 1).distance.item() == 0.0
+    assert neighbours(image, bank, 2).distance.item() == pytest.approx(at_right_angles, abs=1e-6)
+    assert neighbours(image, bank, 3).distance.item() == pytest.approx(opposite, abs=1e-6)
+    assert neighbours(image, bank).distance.item() == pytest.approx(opposite, abs=1e-6)
+    assert neighbours(image, bank).rows.tolist() == [[0, 1, 2]]
+    assert neighbours(image, bank[1:]).rows.tolist() == [[0, 1, -1]], "there are but two"
 
 
 def test_neighbours_match_a_full_search_across_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,7 +176,9 @@ def test_neighbours_match_a_full_search_across_chunks(monkeypatch: pytest.Monkey
     bank = torch.randn(30, 5, generator=generator)
     unit, rows = images / images.norm(dim=1)[:, None], bank / bank.norm(dim=1)[:, None]
     brute = [sorted(math.dist(i, b) for b in rows.tolist())[9] for i in unit.tolist()]
-    assert knn_distance(images, bank).tolist() == pytest.approx(brute, abs=1e-6)
+    assert neighbours(images, bank).distance.tolist() == pytest.approx(brute, abs=1e-6)
+    apart = torch.cdist(unit, rows)
+    assert neighbours(images, bank).rows.tolist() == apart.argsort(1)[:, :3].tolist()
 
 
 @pytest.mark.parametrize(

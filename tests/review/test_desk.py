@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
+from curate.catalog.engine import write
 from curate.catalog.query import Query
 from curate.catalog.queues import ORDERS
+from curate.catalog.tables import Score
 from curate.errors import UsageError
 from curate.export.rows import COLUMNS
 from curate.review import desk as desk_module
@@ -18,7 +22,7 @@ from curate.review.desk import Desk
 
 from ..catalog.cases import NOW, name_of
 from .desks import HOSTILE, IMAGES, numbers, said, tags
-from .made import Visitor, project, served
+from .made import CHECKPOINT, Visitor, project, served
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -245,3 +249,27 @@ def test_undo_goes_on_after_a_restart(tmp_path: Path) -> None:
             [row] = answer["changes"]
             assert (status, answer["images"]) == (200, 1)
             assert (row["tag"], row["reviewed_by"]) == (tag, reviewer)
+
+
+def test_the_nearest_labeled_images_are_named(desk: Desk) -> None:
+    workspace = desk.workspace
+    manifest = workspace.checkpoints / CHECKPOINT / "checkpoint.json"
+    # Three of the bank are labeled, the fourth is an upload that a person called ours.
+    bank = [name_of("cup"), name_of("fish"), name_of("star"), name_of(5)]
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"bank": bank}))
+    engine = workspace.catalog.engine
+    nearest = update(Score).where(Score.sha256 == name_of(1)).values(nearest="2 3 0 9")
+    with write(engine) as connection:
+        connection.execute(nearest)
+    judged = {"as_of": 0, "verdict": "id", "class": "fish", "images": [name_of(5)]}
+    desk.judge(judged)
+    found = desk.image(name_of(1))
+    assert found is not None
+    assert found["neighbours"] == [
+        {"sha256": name_of("star"), "class": "star"},
+        {"sha256": name_of(5), "class": "fish"},
+        {"sha256": name_of("cup"), "class": "cup"},
+    ]
+    alone = desk.image(name_of(2))
+    assert alone is not None
+    assert alone["neighbours"] == []
