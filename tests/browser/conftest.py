@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from .seen import chromium
 
@@ -20,6 +20,7 @@ def browser() -> Iterator[Browser]:
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
+    expect.set_options(timeout=20_000)  # on a machine that is busy with other tests
     with sync_playwright() as playwright:
         # As root, as in a container, Chromium has no sandbox.
         launched = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])

@@ -6,6 +6,7 @@ import multiprocessing
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Protocol
@@ -77,15 +78,19 @@ def serving(folder: Path, reviewer: str = "anna", port: int = 0) -> Iterator[For
         running.kill()
 
 
-def crowd(folder: Path, images: int) -> None:
-    """A project of many images, all catalogued at one moment; one of twenty previews each."""
+def crowd(folder: Path, images: int, flagged: int = 0) -> None:
+    """A project of many images, all catalogued at one moment; one of twenty previews each.
+
+    The first `flagged` ones are flagged at any rate from 1 % on, the others at none.
+    """
     drawn = [preview(number) for number in range(20)]
     project(folder, 0)
     with open_workspace(str(folder / ".curate"), create=False) as workspace:
         source = workspace.catalog.source((folder / "inbox").absolute().as_uri(), NOW)
         workspace.previews.add((name_of(n), drawn[n % 20]) for n in range(images))
         workspace.catalog.add_images(source, [image(n) for n in range(images)], NOW)
-        workspace.catalog.add_scores(CHECKPOINT, [score(n) for n in range(images)], NOW)
+        scores = [replace(score(n), p_value=0.01 if n < flagged else 1.0) for n in range(images)]
+        workspace.catalog.add_scores(CHECKPOINT, scores, NOW)
 
 
 def chromium() -> str | None:
@@ -200,7 +205,7 @@ class Seen:
 def seeing(browser: Browser, running: Running, query: str = "", **context: Any) -> Iterator[Seen]:
     """The page of a running server in a browser's session of its own."""
     session = browser.new_context(**{"viewport": {"width": 1280, "height": 800}} | context)
-    session.set_default_timeout(10_000)
+    session.set_default_timeout(30_000)
     try:
         seen = Seen(session.new_page(), running)
         seen.open(query)

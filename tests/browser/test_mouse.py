@@ -7,6 +7,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, expect
 
 from ..catalog.cases import name_of
+from ..program import wait_until
 from ..review.made import project
 from .seen import catalogued, reviewing, word
 
@@ -88,7 +89,7 @@ def test_buttons_do_what_their_keys_do(browser: Browser, tmp_path: Path) -> None
         expect(large.locator("h2")).to_have_text("upload-3.png")
         large.get_by_role("button", name="Close").click()
         seen.in_focus(3)
-        assert judged(tmp_path) == {name_of(0), name_of(2)}
+        wait_until(lambda: judged(tmp_path) == {name_of(0), name_of(2)})
 
 
 def test_previews_are_blurred_until_they_are_hovered(browser: Browser, tmp_path: Path) -> None:

@@ -49,6 +49,8 @@ export class Detail {
     this.large = large;
     this.say = say;
     this.timer = 0;
+    this.frame = 0;
+    this.drawn = null;
     this.row = null;
     this.body = element("div");
     this.rest = element("div", { class: "rest" });
@@ -61,15 +63,19 @@ export class Detail {
     return this.large.open;
   }
 
-  // Its row is shown at once, the rest when the focus has stayed.
+  // Its row is shown with the next frame, the rest when the focus has stayed.
   show(row, note = null, place = "") {
     clearTimeout(this.timer);
-    const other = row?.sha256 !== this.row?.sha256;
+    cancelAnimationFrame(this.frame);
     Object.assign(this, { row, note, place });
-    if (row === null) {
-      this.aside.replaceChildren();
-      return;
-    }
+    if (row) this.frame = requestAnimationFrame(() => this.#draw());
+    else this.aside.replaceChildren();
+  }
+
+  #draw() {
+    const { row, note } = this;
+    const other = row.sha256 !== this.drawn;
+    this.drawn = row.sha256;
     if (other) {
       this.picture.replaceChildren(preview(row.sha256, ""));
       missing(this.picture.firstChild);

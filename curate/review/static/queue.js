@@ -5,8 +5,11 @@ import { images } from "./words.js";
 
 const PAGE = 100;
 const AHEAD = 30;
-const NEAR = 800;
+const NEAR = "800px";
 const AGAIN = 3;
+
+// After two frames it is known what is near.
+const drawn = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))));
 
 export class Queue {
   constructor(grid, judging, asks, end, on) {
@@ -18,8 +21,12 @@ export class Queue {
     this.began = 0;
     this.ended = true;
     this.loading = false;
-    new IntersectionObserver(() => this.further()).observe(end);
-    document.addEventListener("scroll", () => this.further(), { passive: true });
+    this.near = false;
+    const seen = ([entry]) => {
+      this.near = entry.isIntersecting;
+      this.further();
+    };
+    new IntersectionObserver(seen, { rootMargin: NEAR }).observe(end);
   }
 
   // Read the queue anew, from its first page; what is shown stays until that has come.
@@ -34,6 +41,7 @@ export class Queue {
       this.#show(page);
       this.on.loaded();
     });
+    await drawn();
     this.further();
   }
 
@@ -47,13 +55,11 @@ export class Queue {
   // Read on where the end is near. A page looks at so many images and no more, so that one may be
   // short while others match beyond.
   async further() {
-    if (this.loading || this.ended || !this.#near()) return;
-    if (await this.#reading(this.asked, this.cursor, (page) => this.#show(page))) this.further();
-  }
-
-  #near() {
     const { rows, focus } = this.grid;
-    return rows.length - focus < AHEAD || this.end.getBoundingClientRect().top < innerHeight + NEAR;
+    if (this.loading || this.ended || !(this.near || rows.length - focus < AHEAD)) return;
+    if (!(await this.#reading(this.asked, this.cursor, (page) => this.#show(page)))) return;
+    await drawn();
+    this.further();
   }
 
   // Whether a page was read and shown.
