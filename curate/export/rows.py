@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import asdict
 from datetime import datetime
 
 from curate.catalog.query import Query
@@ -45,7 +44,7 @@ def shown_path(root_uri: str, path: str) -> str:
 
 def record(row: ImageRow) -> Record:
     """One exported row: the same columns, in the same order, in every format."""
-    values = asdict(row)
+    values = {name: getattr(row, name) for name in COLUMNS}
     values["path"] = shown_path(row.source, row.path)
     values["source"] = shown_path(row.source, "").rstrip("/")
     return {

@@ -49,10 +49,18 @@ class Desk:
     """Makes a name fit to be read."""
 
     def page(self, order: str, query: str, cursor: str | None, limit: int) -> Answer:
-        """Images of a queue after `cursor`, and the step as of which they are shown."""
+        """Images of a queue after `cursor`, and the step as of which they are shown.
+
+        The first page says how things stand, too.
+        """
         catalog, step = self.workspace.catalog, self.workspace.catalog.reviews.last_step()
         found = catalog.queues.page(order, _images(query), cursor, max(1, min(limit, PAGE)))
-        return {"rows": self._rows(found.rows), "cursor": found.cursor, "step": step}
+        return {
+            "rows": self._rows(found.rows),
+            "cursor": found.cursor,
+            "step": step,
+            "standing": self.standing() if cursor is None else None,
+        }
 
     def image(self, sha256: str) -> Answer | None:
         """All that is known of an image; None where there is none."""
@@ -120,15 +128,17 @@ class Desk:
     def matching(self, query: str) -> Answer:
         """How many images a query means, and how many of these a person has judged."""
         asked, engine = _images(query), self.workspace.catalog.engine
+        step = self.workspace.catalog.reviews.last_step()
         images = figures(engine, asked).images
         judged = (
             0 if asked.reviewed is False else figures(engine, replace(asked, reviewed=True)).images
         )
-        return {"images": images, "reviewed": judged, "at_once": AT_ONCE}
+        return {"images": images, "reviewed": judged, "at_once": AT_ONCE, "step": step}
 
     def judge(self, said: Mapping[str, Any]) -> Answer:
         """Record a word on images, named or meant by a query; answers with what changed meanwhile.
 
+        Where `most` is said, a query that means more images than that is refused.
         What others have said since step `as_of` stays, and is told as passed over.
         """
         as_of, verdict = whole(said.get("as_of"), "as_of"), _text(said, "verdict")
@@ -155,7 +165,10 @@ class Desk:
     def _meant(self, said: Mapping[str, Any]) -> Sequence[str]:
         if "query" in said:
             images = self.workspace.catalog.iter_images(_images(_text(said, "query")))
-            return [row.sha256 for row in islice(images, AT_ONCE)]
+            meant = [row.sha256 for row in islice(images, AT_ONCE)]
+            if "most" in said and len(meant) > whole(said["most"], "most"):
+                raise UsageError("more images match by now; nothing was recorded. Select them anew")
+            return meant
         hashes = said.get("images")
         if not isinstance(hashes, list) or not all(isinstance(name, str) for name in hashes):
             raise UsageError("a judgement names its images, or a query that means them")

@@ -67,10 +67,14 @@ def add_images(
     source = catalog.source((folder / "inbox").absolute().as_uri(), NOW)
     workspace.previews.add((name_of(number), preview(number)) for number in numbers)
     for number in numbers:
-        name = names[number] if number < len(names) else f"upload-{number}.png"
-        image = NewImage(name, name_of(number), "PNG", 64, 64, 1_000 + number, 1, 2, number + 1)
-        catalog.add_images(source, [image], NOW + timedelta(seconds=number))
+        catalog.add_images(source, [image(number, names)], NOW + timedelta(seconds=number))
     catalog.add_scores(CHECKPOINT, [score(number) for number in numbers], NOW)
+
+
+def image(number: int, names: Sequence[str] = ()) -> NewImage:
+    """The image of that number; `names` are those of the first ones."""
+    name = names[number] if number < len(names) else f"upload-{number}.png"
+    return NewImage(name, name_of(number), "PNG", 64, 64, 1_000 + number, 1, 2, number + 1)
 
 
 def score(number: int) -> NewScore:
@@ -93,10 +97,10 @@ def score(number: int) -> NewScore:
 
 def preview(number: int) -> bytes:
     """A small drawing that tells its number."""
-    image = Image.new("RGB", (64, 64), (number * 37 % 200, number * 91 % 200, number * 53 % 200))
-    ImageDraw.Draw(image).text((8, 24), str(number), fill="white")
+    drawn = Image.new("RGB", (64, 64), (number * 37 % 200, number * 91 % 200, number * 53 % 200))
+    ImageDraw.Draw(drawn).text((8, 24), str(number), fill="white")
     stream = BytesIO()
-    image.save(stream, "PNG")
+    drawn.save(stream, "PNG")
     return stream.getvalue()
 
 

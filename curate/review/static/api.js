@@ -2,20 +2,20 @@
 
 async function answered(response) {
   const answer = await response.json().catch(() => ({}));
-  if (!response.ok) {
-    throw new Error(answer.error || (response.status === 401 ? LOST : `the server answered ${response.status}`));
-  }
-  return answer;
+  if (response.ok) return answer;
+  const reason = response.status === 401 ? LOST : answer.error || `the server answered ${response.status}`;
+  throw Object.assign(new Error(reason), { status: response.status });
 }
 
-const LOST = "this page is no longer known: open the address that `curate review` printed last";
+const LOST = "this page is no longer known; open the address that `curate review` printed last";
+const STOPPED = "`curate review` does not answer; start it again, and open the address that it prints";
 
 async function asked(path, options) {
   let response;
   try {
     response = await fetch(path, options);
   } catch {
-    throw new Error("`curate review` does not answer; is it still running?");
+    throw Object.assign(new Error(STOPPED), { status: 0 });
   }
   return answered(response);
 }

@@ -15,8 +15,10 @@ export class Grid {
   clear() {
     this.rows = [];
     this.cells = [];
+    this.notes = [];
     this.places = new Map();
     this.focus = -1;
+    this.picked = false;
     this.anchor = 0;
     this.selected = new Set();
     this.box.replaceChildren();
@@ -28,22 +30,20 @@ export class Grid {
     const fresh = document.createDocumentFragment();
     for (const row of rows) {
       if (this.places.has(row.sha256)) continue;
+      const cell = framed(row.sha256);
       this.places.set(row.sha256, this.rows.length);
-      const cell = element("div", { role: "option", tabindex: "-1", "aria-selected": "false", class: "cell" });
-      cell.append(element("span", { class: "picture" }, preview(row.sha256)), element("span", { class: "mark" }), element("span", { class: "looks" }));
-      cell.querySelector("img").addEventListener("error", (event) => event.target.replaceWith(element("span", { class: "none" }, "no preview")));
       this.rows.push(row);
       this.cells.push(cell);
-      this.draw(this.rows.length - 1);
+      this.#draw(this.rows.length - 1, null);
       fresh.append(cell);
     }
     this.box.append(fresh);
   }
 
-  // `note` says what happened to it meanwhile, until its next word.
-  draw(place, note = null) {
+  #draw(place, note) {
     const row = this.rows[place];
     const cell = this.cells[place];
+    this.notes[place] = note;
     cell.dataset.tag = row.tag;
     cell.dataset.by = row.reviewed_by ? "person" : "model";
     cell.toggleAttribute("data-changed", note !== null);
@@ -53,12 +53,17 @@ export class Grid {
     looks.textContent = note ?? row.label ?? "";
   }
 
+  // `note` says what happened to it meanwhile, until its next word.
   replace(row, note = null) {
     const place = this.places.get(row.sha256);
-    if (place === undefined) return false;
+    if (place === undefined) return;
     this.rows[place] = row;
-    this.draw(place, note);
-    return true;
+    this.#draw(place, note);
+    if (place === this.focus) this.onFocus(row, note);
+  }
+
+  row(sha256) {
+    return this.rows[this.places.get(sha256)];
   }
 
   get current() {
@@ -80,28 +85,40 @@ export class Grid {
   move(to, { extend = false, take = true } = {}) {
     if (!this.rows.length) return;
     const place = Math.min(Math.max(to, 0), this.rows.length - 1);
-    const before = this.cells[this.focus];
-    if (before) before.tabIndex = -1;
-    this.focus = place;
-    this.box.tabIndex = -1;
-    this.cells[place].tabIndex = 0;
+    this.#reach(place);
     if (extend) this.select(this.anchor, place);
     else {
       this.anchor = place;
       this.deselect();
     }
-    if (take) {
-      this.cells[place].focus({ preventScroll: true });
-      this.cells[place].scrollIntoView({ block: "nearest" });
-    }
-    this.onFocus(this.rows[place]);
+    if (take) this.take();
+    this.onFocus(this.rows[place], this.notes[place]);
+  }
+
+  #reach(place) {
+    if (this.cells[this.focus]) this.cells[this.focus].tabIndex = -1;
+    this.focus = place;
+    this.picked = false;
+    this.box.tabIndex = -1;
+    this.cells[place].tabIndex = 0;
+  }
+
+  // Bring the browser's focus to the image in focus.
+  take() {
+    const cell = this.cells[this.focus];
+    if (!cell) return;
+    cell.focus({ preventScroll: true });
+    cell.scrollIntoView({ block: "nearest" });
   }
 
   select(from, to) {
-    this.#mark(false);
-    this.selected = new Set();
-    for (let place = Math.min(from, to); place <= Math.max(from, to); place += 1) this.selected.add(place);
-    this.#mark(true);
+    const [first, last] = [Math.min(from, to), Math.max(from, to)];
+    for (const place of this.selected) {
+      if (place < first || place > last) this.#choose(place, false);
+    }
+    for (let place = first; place <= last; place += 1) {
+      if (!this.selected.has(place)) this.#choose(place, true);
+    }
     this.onSelection();
   }
 
@@ -109,27 +126,44 @@ export class Grid {
     if (this.rows.length) this.select(0, this.rows.length - 1);
   }
 
+  // An image that was clicked before belongs to the selection that begins with the next one.
   toggle(place) {
-    if (!this.selected.delete(place)) this.selected.add(place);
-    this.cells[place].setAttribute("aria-selected", String(this.selected.has(place)));
+    if (this.picked && this.focus !== place) this.#choose(this.focus, true);
+    this.#reach(place);
+    this.#choose(place, !this.selected.has(place));
+    this.anchor = place;
+    this.take();
     this.onSelection();
+    this.onFocus(this.rows[place], this.notes[place]);
   }
 
   deselect() {
     if (!this.selected.size) return;
-    this.#mark(false);
-    this.selected = new Set();
+    for (const place of this.selected) this.#choose(place, false);
     this.onSelection();
   }
 
-  #mark(state) {
-    for (const place of this.selected) this.cells[place].setAttribute("aria-selected", String(state));
+  #choose(place, state) {
+    if (state) this.selected.add(place);
+    else this.selected.delete(place);
+    this.cells[place].setAttribute("aria-selected", String(state));
   }
 
   #clicked(event) {
-    const place = this.cells.indexOf(event.target.closest(".cell"));
-    if (place === -1) return;
+    const place = this.places.get(event.target.closest(".cell")?.dataset.image);
+    if (place === undefined) return;
     if (event.ctrlKey || event.metaKey) this.toggle(place);
-    else this.move(place, { extend: event.shiftKey });
+    else {
+      this.move(place, { extend: event.shiftKey });
+      this.picked = true;
+    }
   }
+}
+
+function framed(sha256) {
+  const image = preview(sha256);
+  image.addEventListener("error", () => image.replaceWith(element("span", { class: "none" }, "no preview")));
+  const cell = element("div", { role: "option", tabindex: "-1", "aria-selected": "false", class: "cell", "data-image": sha256 });
+  cell.append(element("span", { class: "picture" }, image), element("span", { class: "mark" }), element("span", { class: "looks" }));
+  return cell;
 }

@@ -3,32 +3,37 @@
 // was shown, and the server passes over images on which there is a newer word.
 
 import { post } from "./api.js";
-import { TAGS, fileName, images, said } from "./words.js";
+import { TAGS, byModel, fileName, images, said } from "./words.js";
 
 export class Judging {
-  constructor(grid, reviewer, say, onStanding) {
+  constructor(grid, reviewer, say) {
     this.grid = grid;
     this.reviewer = reviewer;
     this.say = say;
-    this.onStanding = onStanding;
     this.step = 0;
+    this.rate = null;
     this.waiting = [];
     this.sending = null;
+    this.kept = new Map(); // images with a word under way, as the server knows them
+    this.idle = Promise.resolve();
   }
 
-  // A word on images that are shown; `said` is {verdict, class}.
+  // A word on images that are shown; `word` is {verdict, class}.
   judge(rows, word) {
-    for (const row of rows) this.grid.replace(this.#as(row, word));
-    this.#queue({ path: "/api/reviews", rows: new Map(rows.map((row) => [row.sha256, row])), word });
+    for (const row of rows) {
+      if (!this.kept.has(row.sha256)) this.kept.set(row.sha256, row);
+      this.grid.replace(this.#as(row, word));
+    }
+    this.#queue({ path: "/api/reviews", hashes: new Set(rows.map((row) => row.sha256)), word });
   }
 
-  // A word on everything that a query means.
-  judgeAll(query, word) {
-    this.#queue({ path: "/api/reviews", rows: new Map(), word, query });
+  // A word on everything that a query means; `as_of` is the step as of which it was counted.
+  judgeAll({ query, images: most, step }, word) {
+    this.#queue({ path: "/api/reviews", hashes: new Set(), word, query, most, as_of: step });
   }
 
   undo() {
-    this.#queue({ path: "/api/undo", rows: new Map() });
+    this.#queue({ path: "/api/undo", hashes: new Set() });
   }
 
   // Whether everything that was said is kept by now.
@@ -36,20 +41,26 @@ export class Judging {
     return !this.sending && !this.waiting.length;
   }
 
-  // How an image looks until the server has answered; its model's tag is not known here.
+  // Images of a page are shown with the words that are under way, but for those still to be sent
+  // on what others have changed.
+  shown(rows) {
+    for (const row of rows) {
+      const before = this.kept.get(row.sha256);
+      if (!before) continue;
+      if (row.reviewed_at !== before.reviewed_at && row.reviewed_by !== this.reviewer) this.#drop(row);
+      this.#settle(row, null, [this.sending, ...this.waiting]);
+    }
+  }
+
+  // How an image looks until the server has answered.
   #as(row, word) {
-    const back = word.verdict === "none";
-    return {
-      ...row,
-      tag: back ? row.tag : word.verdict,
-      label: word.class ?? row.label,
-      reviewed_by: back ? null : this.reviewer,
-    };
+    if (word.verdict === "none") return byModel(row, this.rate);
+    return { ...row, tag: word.verdict, label: word.class ?? row.label, reviewed_by: this.reviewer };
   }
 
   #queue(action) {
     this.waiting.push(action);
-    if (!this.sending) this.#send();
+    if (!this.sending) this.idle = this.#send();
   }
 
   async #send() {
@@ -58,59 +69,77 @@ export class Judging {
       await this.#one(this.sending);
     }
     this.sending = null;
-    this.onStanding();
   }
 
   async #one(action) {
-    if (action.word && !action.query && !action.rows.size) return;
+    if (action.word && action.query === undefined && !action.hashes.size) return;
     try {
       const answer = await post(action.path, this.#request(action));
       this.#take(answer, action);
       this.#tell(answer, action);
     } catch (error) {
-      for (const row of action.rows.values()) this.grid.replace(row, "not kept");
+      for (const sha256 of action.hashes) this.#settle(this.kept.get(sha256), "not kept");
       this.say(`Not kept: ${error.message}`, true);
     }
   }
 
-  #request({ word, rows, query }) {
+  #request({ word, hashes, query, most, as_of }) {
     if (!word) return { as_of: this.step };
-    const meant = query === undefined ? { images: [...rows.keys()] } : { query };
-    return { as_of: this.step, verdict: word.verdict, class: word.class ?? null, ...meant };
+    const meant = query === undefined ? { images: [...hashes] } : { query, most };
+    return { as_of: as_of ?? this.step, verdict: word.verdict, class: word.class ?? null, ...meant };
+  }
+
+  // What the server holds of an image; it is shown with the newest word that is still under way.
+  #settle(row, note, sent = this.waiting) {
+    const under = sent.filter((action) => action?.hashes.has(row.sha256));
+    if (!under.length) {
+      this.kept.delete(row.sha256);
+      this.grid.replace(row, note);
+      return;
+    }
+    this.kept.set(row.sha256, row);
+    this.grid.replace(this.#as(row, under.at(-1).word));
   }
 
   // Bring the grid up to a step. Rows that others changed say so, and a word that is still to be
-  // sent on one of them is let go, for it was meant of what stood there before.
+  // sent on one of them is let go, for it was meant of what stood there before. Where there are
+  // more changes than are told, the step stays until the queue is read anew.
   #take(answer, action) {
-    this.step = answer.step;
-    const left = new Set(answer.left);
-    const named = (sha256) => !action.word || action.query !== undefined || action.rows.has(sha256);
-    const theirs = [];
+    const theirs = answer.changes.filter((row) => !this.#ours(row, answer, action));
+    if (!answer.many) this.step = answer.step;
+    for (const row of theirs) this.#drop(row);
     for (const row of answer.changes) {
-      if (action && named(row.sha256) && !left.has(row.sha256)) {
-        if (!this.#pending(row.sha256)) this.grid.replace(row);
-        continue;
-      }
-      theirs.push(row);
-      this.grid.replace(row, `changed: ${TAGS[row.tag]} ${said(row)}`);
-      const dropped = this.waiting.filter((one) => one.rows.delete(row.sha256));
-      if (dropped.length) this.say(`${fileName(row)} was changed meanwhile; your word on it was not recorded. Judge it again to overrule.`, true);
+      if (theirs.includes(row)) this.#settle(row, `changed: ${TAGS[row.tag]} ${said(row)}`);
+      else this.#settle(row, null);
     }
+    if (answer.many) this.kept.clear();
     return theirs;
   }
 
-  #pending(sha256) {
-    return this.waiting.some((action) => action.rows.has(sha256));
+  #ours(row, answer, action) {
+    if (!action) return false;
+    if (!action.word) return this.grid.row(row.sha256)?.reviewed_by === this.reviewer || row.reviewed_by === this.reviewer;
+    return (action.query !== undefined || action.hashes.has(row.sha256)) && !answer.left.includes(row.sha256);
+  }
+
+  #drop(row) {
+    const dropped = this.waiting.filter((action) => action.hashes.delete(row.sha256));
+    if (dropped.length) this.changedMeanwhile([row]);
+  }
+
+  changedMeanwhile(rows) {
+    const name = rows.length === 1 ? fileName(rows[0]) : images(rows.length);
+    this.say(`${name} changed meanwhile: your word was not recorded there. Judge again to overrule.`, true);
   }
 
   #tell(answer, action) {
     if (!action.word) {
       this.say(answer.images ? `Undone: ${images(answer.images)} as before.` : "Nothing of yours to undo.");
       const place = answer.changes.map((row) => this.grid.places.get(row.sha256)).find((found) => found !== undefined);
-      if (place !== undefined) this.grid.move(place);
+      if (place !== undefined && answer.images) this.onUndone(place);
     } else if (answer.passed_over) {
-      const name = answer.passed_over === 1 && action.rows.size === 1 ? fileName([...action.rows.values()][0]) : images(answer.passed_over);
-      this.say(`${name} changed meanwhile and kept what others said. Judge again to overrule.`, true);
+      const one = answer.passed_over === 1 && answer.changes.find((row) => row.sha256 === answer.left[0]);
+      this.changedMeanwhile(one ? [one] : { length: answer.passed_over });
     } else {
       const what = action.word.verdict === "none" ? "taken back" : action.word.class ?? TAGS[action.word.verdict];
       this.say(`${images(answer.images)}: ${what}.${answer.doubt ? ` Note that ${answer.doubt}.` : ""}`);
@@ -121,10 +150,11 @@ export class Judging {
   // What the server says without being asked for a judgement.
   news(answer, since) {
     if (!this.settled || since !== this.step) return;
-    const theirs = this.#take(answer, null);
+    const theirs = this.#take(answer, null).filter((row) => this.grid.places.has(row.sha256));
     if (theirs.length) this.say(`${images(theirs.length)} changed by ${theirs[0].reviewed_by ?? "somebody"}.`);
     if (answer.many) this.onMany();
   }
 
   onMany() {}
+  onUndone() {}
 }

@@ -10,26 +10,32 @@ const MOVES = {
   Home: () => 0,
   End: (grid) => grid.rows.length - 1,
 };
+const CLOSING = ["t", "escape", "?"];
 
-// Letters work where the grid, the large view or nothing has the focus: in a field they are text.
-const listens = (target) => target === document.body || target.closest("#grid, #large") !== null;
+// In a field letters are text; in a dialog but the large view, and on the slider, they mean nothing.
+const isText = (target) => target.matches("select, textarea, input:not([type=checkbox], [type=range])");
+const listens = (target) => !isText(target) && !target.closest("dialog:not(#large)");
 
 export function bindKeys(grid, actions) {
   document.addEventListener("keydown", (event) => {
-    if (event.defaultPrevented || !listens(event.target)) return;
-    if (event.target.closest("button") && (event.key === " " || event.key === "Enter")) return;
+    if (event.defaultPrevented || event.isComposing || !listens(event.target)) return;
+    if (event.target.matches("button, a, input") && (event.key === " " || event.key === "Enter")) return;
     if (pressed(event, grid, actions)) event.preventDefault();
   });
 }
 
 function pressed(event, grid, actions) {
+  const key = event.key.toLowerCase();
   const control = event.ctrlKey || event.metaKey;
-  if (control && event.key.toLowerCase() === "a") return called(actions.all);
+  if (event.target.closest("#threshold") && (control || !CLOSING.includes(key))) return false;
+  if (control && key === "a") return called(actions.all);
   if (control || event.altKey) return false;
   const move = MOVES[event.key];
-  if (move) return called(() => grid.move(move(grid), { extend: event.shiftKey, take: !actions.enlarged() }));
-  const action = actions.keys[event.key.toLowerCase()];
-  return action ? called(action) : false;
+  if (move && event.target.id === "detail") return false; // there they scroll
+  if (move) return called(() => actions.move(move(grid), event.shiftKey));
+  const action = actions.keys[key];
+  // A key that is held down moves on and on, but judges once: nobody has seen the next image.
+  return action ? called(event.repeat ? () => {} : action) : false;
 }
 
 function called(action) {

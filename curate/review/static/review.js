@@ -1,4 +1,4 @@
-// The page: the queue that is shown, and what buttons and keys do with it.
+// The page: what buttons and keys do with the queue that is shown.
 
 import { get } from "./api.js";
 import { Classes } from "./classes.js";
@@ -6,220 +6,282 @@ import { Detail } from "./detail.js";
 import { Grid } from "./grid.js";
 import { Judging } from "./judging.js";
 import { bindKeys } from "./keys.js";
+import { Queue } from "./queue.js";
 import { Threshold } from "./threshold.js";
 import { count, images, percent } from "./words.js";
 
-const PAGE = 100;
-const AHEAD = 30;
 const EVERY = 2000;
-const SEARCHED = 5;
 const START = { order: "highest", query: "tag:ood reviewed:no" };
 
 const $ = (id) => document.getElementById(id);
 const { reviewer, classes } = JSON.parse($("page").textContent);
-const state = { cursor: null, ended: false, loading: false, began: 0, arrived: 0, all: null, standing: null };
+const state = { all: null, counting: false, standing: null, seen: 0, asking: false, meant: [] };
 
 function say(text, alarm = false) {
-  const line = $("said");
-  line.textContent = text;
-  line.toggleAttribute("data-alarm", alarm);
+  for (const line of document.querySelectorAll(".said")) {
+    line.textContent = text;
+    line.toggleAttribute("data-alarm", alarm);
+  }
 }
 
+const fails = (error) => say(error.message, true);
 const detail = new Detail($("detail"), $("large"), say);
 const grid = new Grid($("grid"), focused, selected);
-const judging = new Judging(grid, reviewer, say, () => detail.show(grid.current));
+const judging = new Judging(grid, reviewer, say);
+const queue = new Queue(grid, judging, asked, $("end"), { loaded, failed, nothing, standing: begun });
 const threshold = new Threshold($("threshold"), say, (standing) => {
   stand(standing);
-  load();
+  queue.load();
 });
-const asking = new Classes($("classes"), classes, (name) => judge({ verdict: "id", class: name }));
+const asking = new Classes($("classes"), classes, (name) => judge({ verdict: "id", class: name }, state.meant));
 
-function focused(row) {
-  detail.show(row);
-  if (grid.rows.length - grid.focus < AHEAD) more();
+function focused(row, note) {
+  detail.show(row, note, `${count(grid.focus + 1)} of ${count(grid.rows.length)}${queue.ended ? "" : " so far"}`);
+  queue.further();
 }
 
 function selected() {
   state.all = null;
   const number = grid.selected.size;
-  $("selected").textContent = number > 1 ? `${images(number)} selected` : "";
+  $("selected").textContent = number ? `${images(number)} selected` : "";
 }
 
-// Read the queue anew, from its first page.
-async function load() {
-  state.began += 1;
-  Object.assign(state, { cursor: null, ended: false, loading: false, all: null });
-  $("reload").hidden = true;
-  grid.clear();
+function asked() {
+  return { order: $("order").value, query: $("query").value.trim() };
+}
+
+function begun(standing) {
+  state.standing = null;
+  stand(standing);
+  $("arrived").textContent = "";
+  $("query").removeAttribute("aria-invalid");
   selected();
   detail.show(null);
-  await more();
-  if (grid.rows.length) grid.move(0, { take: ours(document.activeElement) });
 }
 
-const ours = (active) => active === document.body || $("grid").contains(active) || active === $("reload");
-
-const asked = () => ({ order: $("order").value, query: $("query").value.trim() });
-
-// A page looks at so many images and no more; where few of them match it takes several.
-async function more() {
-  if (state.loading || state.ended) return;
-  state.loading = true;
-  const { began } = state;
-  const wanted = grid.rows.length + PAGE / 2;
-  try {
-    for (let tried = 0; tried < SEARCHED && !state.ended && grid.rows.length < wanted; tried += 1) {
-      const page = await get("/api/queue", { ...asked(), cursor: state.cursor, limit: PAGE });
-      if (began !== state.began) return;
-      if (state.cursor === null) judging.step = page.step;
-      grid.append(page.rows);
-      state.cursor = page.cursor;
-      state.ended = page.cursor === null;
-    }
-    $("end").textContent = ending();
-  } catch (error) {
-    if (began === state.began) {
-      state.ended = true;
-      $("end").textContent = "";
-      say(error.message, true);
-    }
-  } finally {
-    if (began === state.began) state.loading = false;
-  }
+function loaded() {
+  const active = document.activeElement;
+  const ours = active === document.body || $("grid").contains(active) || active === $("reload");
+  grid.move(0, { take: ours });
+  scrollTo(0, 0);
 }
 
-function ending() {
-  if (!state.ended) return "More below.";
-  return grid.rows.length ? `That is all: ${images(grid.rows.length)}.` : "Nothing to show: no image matches.";
+function failed(error) {
+  fails(error);
+  if (error.status !== 400) return;
+  queue.refuse(error.message);
+  detail.show(null);
+  selected();
+  $("query").setAttribute("aria-invalid", "true");
 }
 
-function judge(word) {
-  if (state.all) {
-    judging.judgeAll(state.all.query, word);
-    state.all = null;
+// Why the grid is empty, and what to do.
+function nothing() {
+  const { images: held, pending, detector } = state.standing;
+  const byScore = queue.asked.order !== "newest";
+  if (!held) return "The catalog is empty. `curate watch INBOX` or `curate ingest PATH` fills it.";
+  if (!detector && byScore) return "There is no network yet: `curate train LABELED` makes one. The queue “newest first” shows images without it.";
+  if (pending === held && byScore) return `Every image waits for its score (${images(pending)}). The queue “newest first” shows them meanwhile.`;
+  if (queue.asked.query === START.query) return "Nothing left to judge here: every flagged image has a person’s word.";
+  return "No image matches.";
+}
+
+// Words that fall on what has changed since the person looked are not recorded.
+function judge(word, meant = targets()) {
+  if (state.counting) say("Still counting what matches.", true);
+  else if (state.all && !detail.enlarged) {
+    judging.judgeAll(state.all, word);
     grid.deselect();
-    return;
-  }
-  const rows = grid.targets();
-  if (!rows.length) return;
-  const single = rows.length === 1 && !grid.selected.size;
-  judging.judge(rows, word);
-  if (single) grid.move(grid.focus + 1, { take: !$("large").open });
-  else grid.deselect();
-  detail.show(grid.current);
+  } else judgeRows(meant.filter(unchanged), word, meant);
+}
+
+function judgeRows(rows, word, meant) {
+  const recorded = new Set(rows);
+  const single = meant.length === 1 && (detail.enlarged || !grid.selected.size);
+  if (rows.length) judging.judge(rows, word);
+  if (rows.length < meant.length) judging.changedMeanwhile(meant.filter((row) => !recorded.has(row)));
+  else if (single) grid.move(grid.focus + 1, { take: !detail.enlarged });
+  if (!single) grid.deselect();
+}
+
+function unchanged(row) {
+  const now = grid.row(row.sha256);
+  return now && now.tag === row.tag && now.reviewed_by === row.reviewed_by && now.label === row.label;
+}
+
+// In the large view a word falls on what is seen there.
+function targets() {
+  return detail.enlarged ? [grid.current] : grid.targets();
 }
 
 async function all() {
-  const { query } = asked();
+  if (detail.enlarged || state.counting) return;
+  const { began } = queue;
+  state.counting = true;
   try {
-    const found = await get("/api/matching", { query });
+    await judging.idle;
+    const found = await get("/api/matching", { query: queue.asked.query });
+    if (began !== queue.began) return;
     grid.selectAll();
-    state.all = { query, ...found };
+    state.all = { query: queue.asked.query, ...found };
     const taken = Math.min(found.images, found.at_once);
     const judged = found.reviewed ? `, ${count(found.reviewed)} of them judged before` : "";
     const part = taken < found.images ? `the first ${images(taken)} of ${count(found.images)}` : `all ${images(taken)}`;
     $("selected").textContent = `${part} that match${judged}`;
     say(`Selected ${part} that match${judged}. O, I, C or U judges them at once, Z undoes it; Esc lets go.`);
   } catch (error) {
-    say(error.message, true);
+    fails(error);
+  } finally {
+    state.counting = false;
   }
 }
 
 function release() {
-  if ($("large").open) $("large").close();
-  else grid.deselect();
+  if (detail.enlarged) $("large").close();
+  else if (grid.selected.size || state.all) {
+    grid.deselect();
+    selected();
+  } else if (!$("threshold").hidden) toggleThreshold();
 }
 
-function show(section, visible) {
-  section.hidden = !visible;
+function toggleThreshold() {
+  const visible = $("threshold").hidden;
+  $("threshold").hidden = !visible;
   $("threshold-button").setAttribute("aria-expanded", String(visible));
-  if (visible) threshold.refresh().catch((error) => say(error.message, true));
+  if (visible) threshold.open().catch(fails);
+  else grid.take();
 }
 
-const toggleThreshold = () => show($("threshold"), $("threshold").hidden);
+function askClass() {
+  state.meant = targets();
+  if (state.meant.length || state.all) asking.open();
+}
 
 const keys = {
   o: () => judge({ verdict: "ood" }),
   i: () => judge({ verdict: "id" }),
   u: () => judge({ verdict: "none" }),
-  c: () => grid.targets().length && asking.open(),
+  c: askClass,
   z: () => judging.undo(),
-  r: load,
-  t: toggleThreshold,
-  " ": () => ($("large").open ? $("large").close() : detail.open()),
+  r: () => queue.load(),
+  t: () => detail.enlarged || toggleThreshold(),
+  " ": () => (detail.enlarged ? $("large").close() : detail.open()),
   "?": () => $("help").showModal(),
   escape: release,
 };
 
+function move(to, extend) {
+  grid.move(to, { extend: extend && !detail.enlarged, take: !detail.enlarged });
+}
+
 function stand(standing) {
-  if (state.standing && standing.images > state.standing.images) state.arrived += standing.images - state.standing.images;
+  const shown = asked().order === "newest" ? standing.images : standing.images - standing.pending;
+  if (!state.standing) state.seen = shown;
   state.standing = standing;
+  judging.rate = standing.rate;
   const waiting = standing.pending ? `, ${count(standing.pending)} pending` : "";
   const interval = standing.share_interval ? ` (${percent(standing.share_interval[0])} to ${percent(standing.share_interval[1])})` : "";
-  const share = standing.share === null ? "" : ` OOD share about ${percent(standing.share)}${interval}.`;
-  $("standing").textContent = `${images(standing.images)}: ${count(standing.id)} ID, ${count(standing.ood)} OOD${waiting}; ${count(standing.reviewed)} judged. Alarm rate ${percent(standing.rate)}.${share}`;
-  $("reload").hidden = !state.arrived;
-  $("reload").textContent = `${images(state.arrived)} arrived: read anew (R)`;
+  const share = standing.share === null ? "" : ` · about ${percent(standing.share)} of the inbox is OOD${interval}`;
+  $("standing").textContent = `${images(standing.images)}: ${count(standing.ood)} OOD, ${count(standing.id)} ID${waiting} · ${count(standing.reviewed)} judged · alarm rate ${percent(standing.rate)}${share}`;
+  const fresh = shown - state.seen;
+  if (fresh > 0 && $("reload").hidden) $("arrived").textContent = "New images have arrived; R reads the queue anew.";
+  $("reload").hidden = fresh <= 0;
+  $("reload-count").textContent = `${count(fresh)} new`;
 }
 
 async function news() {
-  if (document.hidden) return;
+  if (document.hidden || state.asking) return;
+  state.asking = true;
   try {
     const since = judging.step;
     const answer = await get("/api/news", { since });
+    if (state.standing) stand(answer.standing);
     judging.news(answer, since);
-    stand(answer.standing);
-    document.body.removeAttribute("data-lost");
+    lost("");
   } catch (error) {
-    if (!document.body.hasAttribute("data-lost")) say(error.message, true);
-    document.body.setAttribute("data-lost", "");
+    lost(`${error.message}. Nothing that you judge here is kept.`);
+  } finally {
+    state.asking = false;
   }
 }
 
-function remember() {
-  const place = new URLSearchParams(asked());
-  history.replaceState(null, "", `/?${place}`);
+function lost(reason) {
+  if ($("lost").textContent !== reason) $("lost").textContent = reason;
+  $("lost").hidden = !reason;
 }
 
-function begin() {
+function remember() {
+  history.replaceState(null, "", `/?${new URLSearchParams(asked())}`);
+}
+
+function restore() {
   const given = new URLSearchParams(location.search);
   $("order").value = given.get("order") ?? START.order;
   if (!$("order").value) $("order").value = START.order;
   $("query").value = given.get("query") ?? START.query;
   remember(); // the token leaves the address
+}
+
+function bindFilter() {
   $("filter").addEventListener("submit", (event) => {
     event.preventDefault();
     remember();
-    state.arrived = 0;
-    load();
+    queue.load();
   });
   $("order").addEventListener("change", () => $("filter").requestSubmit());
+}
+
+function bindButtons() {
   for (const button of document.querySelectorAll("[data-key]")) {
     button.addEventListener("click", () => {
       keys[button.dataset.key]();
-      grid.cells[grid.focus]?.focus({ preventScroll: true });
+      if (detail.enlarged) $("large").focus();
+      else if (!document.querySelector("dialog[open]")) grid.take();
     });
   }
   for (const button of document.querySelectorAll("dialog .close")) {
     button.addEventListener("click", () => button.closest("dialog").close());
   }
-  $("large").addEventListener("close", () => grid.move(grid.focus));
-  $("classes").addEventListener("close", () => grid.cells[grid.focus]?.focus({ preventScroll: true }));
+  for (const dialog of document.querySelectorAll("dialog")) {
+    dialog.addEventListener("close", () => document.querySelector("dialog[open]") || grid.take());
+  }
   $("help-button").addEventListener("click", keys["?"]);
   $("threshold-button").addEventListener("click", toggleThreshold);
+  $("grid").addEventListener("focus", () => grid.take());
+}
+
+function bindBlur() {
+  const blur = () => document.body.toggleAttribute("data-blur", $("blur").checked);
   $("blur").checked = localStorage.getItem("blur") === "yes";
   $("blur").addEventListener("change", () => {
     localStorage.setItem("blur", $("blur").checked ? "yes" : "no");
-    document.body.toggleAttribute("data-blur", $("blur").checked);
+    blur();
   });
-  document.body.toggleAttribute("data-blur", $("blur").checked);
-  $("grid").addEventListener("focus", () => grid.rows.length && grid.move(Math.max(grid.focus, 0)));
-  new IntersectionObserver(([seen]) => seen.isIntersecting && more(), { rootMargin: "800px" }).observe($("end"));
-  judging.onMany = load;
-  bindKeys(grid, { keys, all, enlarged: () => $("large").open });
-  load();
-  news();
+  blur();
+}
+
+// What sticks to the edges covers nothing that is scrolled to.
+function bindEdges() {
+  const { style } = document.documentElement;
+  const above = new ResizeObserver(() => style.setProperty("--above", `${$("lost").offsetHeight}px`));
+  const below = new ResizeObserver(([{ target }]) => style.setProperty("--below", `${target.offsetHeight}px`));
+  above.observe($("lost"));
+  below.observe(document.querySelector("footer"));
+}
+
+function begin() {
+  restore();
+  bindEdges();
+  bindFilter();
+  bindButtons();
+  bindBlur();
+  bindKeys(grid, { keys, all, move });
+  judging.onMany = () => queue.load();
+  judging.onUndone = (place) => move(place, false);
+  addEventListener("beforeunload", (event) => judging.settled || event.preventDefault());
+  document.addEventListener("visibilitychange", news);
   setInterval(news, EVERY);
+  queue.load();
 }
 
 begin();

@@ -1,7 +1,7 @@
 // The histogram of scores and the line between the sides, which a person may move and then apply.
 
 import { get, post } from "./api.js";
-import { count, element, fileName, number, percent, preview } from "./words.js";
+import { SHAPES, TAGS, count, element, fileName, images, looks, number, percent, preview } from "./words.js";
 
 const WIDTH = 720;
 const HEIGHT = 120;
@@ -15,6 +15,10 @@ const drawn = (name, attributes) => {
   return made;
 };
 
+// For somebody who has never heard of a quantile.
+const alarms = ({ mean, low, high, calibration }) =>
+  `Of the uploads that do belong to your classes, about ${percent(mean)} are flagged by mistake; most likely between ${percent(low)} and ${percent(high)}, judging by ${images(calibration)} of yours that were held out.`;
+
 export class Threshold {
   constructor(box, say, onApplied) {
     this.box = box;
@@ -27,6 +31,11 @@ export class Threshold {
     this.slider.addEventListener("keydown", (event) => this.#stepped(event));
     box.querySelector("#apply").addEventListener("click", () => this.#apply());
     box.querySelector("#reset").addEventListener("click", () => this.#go(this.inForce));
+  }
+
+  async open() {
+    await this.refresh();
+    if (!this.slider.disabled) this.slider.focus();
   }
 
   async refresh() {
@@ -83,7 +92,7 @@ export class Threshold {
   #go(level) {
     this.level = level;
     if (!this.found.histogram) {
-      this.box.querySelector("#meaning").textContent = "No image has a score yet.";
+      this.#write("#flagged", "No image has a score yet.");
       return;
     }
     const at = level < 0 ? 1 : this.#place(this.line[level]);
@@ -102,19 +111,22 @@ export class Threshold {
     return this.level === this.inForce ? this.found.rate : this.found.levels[this.level][0];
   }
 
+  #write(where, text) {
+    this.box.querySelector(where).textContent = text;
+  }
+
   #tell(expected) {
     const flagged = this.level < 0 ? 0 : this.flagged[this.level];
     const more = flagged - (this.inForce < 0 ? 0 : this.flagged[this.inForce]);
-    const change = more ? ` (${more > 0 ? "+" : "−"}${count(Math.abs(more))})` : "";
-    const alarms = expected
-      ? ` Of uploads of your own classes about ${percent(expected.mean)} will be flagged; with ${count(expected.calibration)} calibration images 99 % of networks lie between ${percent(expected.low)} and ${percent(expected.high)}.`
-      : "";
-    const told = `Alarm rate ${percent(this.#rate)}: the model flags ${count(flagged)} images${change}.`;
-    this.box.querySelector("#meaning").textContent = told + alarms;
-    this.slider.setAttribute("aria-valuetext", told);
-    const apply = this.box.querySelector("#apply");
-    apply.textContent = `Apply ${percent(this.#rate)}`;
-    apply.disabled = this.box.querySelector("#reset").disabled = this.level === this.inForce;
+    const change = more ? `, ${count(Math.abs(more))} ${more > 0 ? "more" : "fewer"} than now` : "";
+    const told = `${images(flagged)} flagged${change}`;
+    this.#write("#flagged", told);
+    this.#write("#alarms", expected ? alarms(expected) : "");
+    this.slider.setAttribute("aria-valuetext", `${told}, alarm rate ${percent(this.#rate)}`);
+    this.#write("#apply", `Apply ${percent(this.#rate)}`);
+    this.#write("#reset", `Back to ${percent(this.found.rate)}`);
+    this.box.querySelector("#apply").disabled = this.level === this.inForce;
+    this.box.querySelector("#reset").disabled = this.level === this.inForce;
   }
 
   async #preview(level) {
@@ -122,9 +134,10 @@ export class Threshold {
       const found = await get("/api/threshold", { rate: this.#rate });
       if (level !== this.level) return;
       this.#tell(found.expected);
-      const becomes = found.rate > this.found.rate ? "◆ would be OOD" : "● would be ID";
-      const shown = found.rows.map((row) => element("li", {}, preview(row.sha256, fileName(row)), element("span", {}, becomes)));
+      const becomes = found.rate > this.found.rate ? "ood" : "id";
+      const shown = found.rows.map((row) => element("li", {}, preview(row.sha256, `${fileName(row)}, ${looks(row)}`)));
       this.box.querySelector("#strip").replaceChildren(...shown);
+      this.#write("#changing", shown.length ? `${SHAPES[becomes]} These would become ${TAGS[becomes]}, those nearest the line first` : "");
     } catch (error) {
       this.say(error.message, true);
     }

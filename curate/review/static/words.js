@@ -28,13 +28,19 @@ export const fileName = (row) => row.path.slice(row.path.lastIndexOf("/") + 1);
 
 export const said = (row) => (row.reviewed_by ? `said ${row.reviewed_by}` : "by the model");
 
+export const tagged = (row) => `${SHAPES[row.tag]} ${IN_FULL[row.tag]}`;
+
+// A class comes from a person, or with the model's confidence.
+export const looks = (row) => (row.confidence === null ? row.label : `looks like ${row.label}`);
+
 export function described(row) {
-  const looks = row.label ? `, looks like ${row.label}` : "";
-  return `${fileName(row)}: ${IN_FULL[row.tag]}, ${said(row)}${looks}`;
+  return `${fileName(row)}: ${IN_FULL[row.tag]}, ${said(row)}${row.label ? `, ${looks(row)}` : ""}`;
 }
 
-export function verdict(row) {
-  return `${IN_FULL[row.tag]}, ${said(row)}`;
+// An image without a person's word, at a false-alarm rate.
+export function byModel(row, rate) {
+  const tag = row.p_value === null ? "pending" : row.p_value <= rate ? "ood" : "id";
+  return { ...row, tag, label: row.confidence === null ? null : row.label, reviewed_by: null, reviewed_at: null };
 }
 
 export const number = (value) => (value === null ? "–" : Number(value.toPrecision(4)).toString());
