@@ -1,7 +1,8 @@
 """Who may ask: this machine's browser, from our own page, with the cookie of a one-time token.
 
 Any page that a browser has open may send requests to 127.0.0.1, and a name that somebody else
-answers for may point there. So Host, Origin and the cookie are checked on every request.
+answers for may point there. So Host, Origin and the cookie are checked on every request. Cookies do
+not tell ports apart: below a path that nobody can guess, no other server of this machine gets ours.
 """
 
 from __future__ import annotations
@@ -30,12 +31,15 @@ class Door:
         # Browsers leave out the port that http has by default.
         suffix = "" if port == 80 else f":{port}"
         self._hosts = {f"{name}{suffix}" for name in (HOST, "localhost")}
+        self._prefix = f"/{secrets.token_urlsafe(16)}"
         self._sessions = set[str]()
         self._renew()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or refuse it before anything else looks at it."""
-        refusal = self._refusal(scope)
+        below = scope["path"].startswith(f"{self._prefix}/")
+        scope = {**scope, "path": scope["path"].removeprefix(self._prefix)} if below else scope
+        refusal = self._refusal(scope, below)
         if refusal is None:
             await self._app(scope, receive, send)
         elif cookie := self._opened(scope, refusal):
@@ -47,15 +51,17 @@ class Door:
 
     def _renew(self) -> None:
         self._token = secrets.token_urlsafe(32)
-        self._on_address(f"http://{HOST}:{self._port}/?{TOKEN}={self._token}")
+        self._on_address(f"http://{HOST}:{self._port}{self._prefix}/?{TOKEN}={self._token}")
 
-    def _refusal(self, scope: Scope) -> Refusal | None:
+    def _refusal(self, scope: Scope, below: bool) -> Refusal | None:
         """Why a request is not answered: status and reason."""
         hosts = _values(scope, b"host")
         if len(hosts) != 1 or hosts[0] not in self._hosts:
             return 421, "ask for 127.0.0.1 or localhost, with the port\n"
         if scope["method"] not in _METHODS:
             return 405, "only GET, HEAD and POST\n"
+        if not below:
+            return 404, _ASK
         if not _from_our_page(scope, hosts[0]):
             return 403, "the request comes from another page\n"
         if not self._knows(scope):
@@ -92,7 +98,7 @@ class Door:
         session = secrets.token_urlsafe(32)
         self._sessions.add(session)
         self._renew()
-        return f"{self._cookie}={session}; Path=/; HttpOnly; SameSite=Strict"
+        return f"{self._cookie}={session}; Path={self._prefix}/; HttpOnly; SameSite=Strict"
 
 
 def _from_our_page(scope: Scope, host: str) -> bool:

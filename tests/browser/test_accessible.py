@@ -77,7 +77,7 @@ def each_state(seen: Seen, check: Callable[[str], None]) -> None:
     """Bring the page into each state and check it there."""
     for name, bring in STATES.items():
         # What is judged in one state must not leave the queue of the next.
-        seen.page.goto(f"http://127.0.0.1:{seen.running.port}/?query=p<=0.05")
+        seen.page.goto(f"{seen.running.address.partition('?')[0]}?query=p<=0.05")
         seen.in_focus(0)
         bring(seen)
         check(name)

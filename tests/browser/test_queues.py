@@ -9,6 +9,7 @@ from urllib.parse import quote_from_bytes
 import pytest
 from playwright.sync_api import Browser, expect
 
+from curate.catalog.query import Query
 from curate.review.app import QUEUES
 from curate.workspace import open_workspace
 
@@ -95,7 +96,7 @@ def test_each_queue_is_shown_in_its_order(browser: Browser, tmp_path: Path) -> N
         "newest": rising[::-1],
     }
     with reviewing(browser, tmp_path, "&query=") as seen:
-        assert set(begins) | {"random"} == set(QUEUES)
+        assert set(begins) | {"random", "audit"} == set(QUEUES)
         for order, names in begins.items():
             seen.page.locator("#order").select_option(order)
             for place, name in enumerate(names):
@@ -105,6 +106,21 @@ def test_each_queue_is_shown_in_its_order(browser: Browser, tmp_path: Path) -> N
             seen.page.locator("#order").select_option("random")
         expect(seen.page.locator("#grid")).not_to_have_attribute("aria-busy", "true")
         assert sorted(names_shown(seen)) == rising
+
+
+def test_a_sample_to_audit_is_shown_whole(browser: Browser, tmp_path: Path) -> None:
+    project(tmp_path, 10)
+    with open_workspace(str(tmp_path / ".curate"), create=False) as workspace:
+        workspace.catalog.audits.draw(Query(), "", 6, name_of(3), NOW)
+        sample = [image.sha256 for image in workspace.catalog.audits.images(1)]
+    with reviewing(browser, tmp_path) as seen:
+        seen.in_focus(0)
+        with seen.page.expect_response("**/api/queue*"):
+            seen.page.locator("#order").select_option("audit")
+        expect(seen.page.locator("#query")).to_have_value("")
+        for place, sha256 in enumerate(sample):
+            expect(seen.cells.nth(place)).to_have_attribute("data-image", sha256)
+        expect(seen.cells).to_have_count(6)
 
 
 def test_a_wrong_query_says_what_was_meant(browser: Browser, tmp_path: Path) -> None:

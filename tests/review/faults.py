@@ -46,6 +46,14 @@ FAULTS = [
         SHOWN,
     ),
     Fault(
+        "a path of the page that every server of this machine may know",
+        DOORS,
+        'self._prefix = f"/{secrets.token_urlsafe(16)}"',
+        'self._prefix = "/review"',
+        "tests/review/test_door.py"
+        "::test_a_cookie_is_sent_to_this_server_alone_and_read_by_no_script",
+    ),
+    Fault(
         "a token that opens the page again",
         DOORS,
         "        self._token = secrets.token_urlsafe(32)\n",

@@ -22,7 +22,7 @@ class Known:
 
     def __init__(self, folder: Path, running: Served, hashes: list[str]) -> None:
         self.folder, self.running, self.hashes = folder, running, hashes
-        self.port, self.first = running.port, running.token
+        self.port, self.prefix, self.first = running.port, running.prefix, running.token
         self.visitor = Visitor(running)
         self.host = f"127.0.0.1:{self.port}"
         self.cookie: Pair = ("Cookie", self.visitor.cookie)

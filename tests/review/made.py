@@ -113,6 +113,7 @@ class Served:
         self._out = self.process.stdout
         self.address = self.next_address()
         self.port = int(self.address.split(":")[2].partition("/")[0])
+        self.prefix = self.address.partition("/?")[0].partition(str(self.port))[2]
 
     def next_address(self) -> str:
         """The address that it prints next."""
@@ -136,7 +137,7 @@ class Visitor:
     """A browser's session without the browser: it has opened the page, and keeps its cookie."""
 
     def __init__(self, running: Served) -> None:
-        self._port = running.port
+        self._port, self._prefix = running.port, running.prefix
         status, headers, _ = self.get(f"/?token={running.token}", cookie=None)
         assert status == 200
         self.cookie = headers["set-cookie"].partition(";")[0]
@@ -166,7 +167,7 @@ class Visitor:
         self, method: str, path: str, body: bytes | None, headers: dict[str, str]
     ) -> tuple[int, Message, bytes]:
         with closing(HTTPConnection("127.0.0.1", self._port, timeout=30)) as connection:
-            connection.request(method, path, body, headers)
+            connection.request(method, self._prefix + path, body, headers)
             answer = connection.getresponse()
             return answer.status, answer.headers, answer.read()
 

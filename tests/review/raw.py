@@ -29,8 +29,8 @@ class Reply:
 class Line:
     """A connection to the server that is made anew when it has ended."""
 
-    def __init__(self, port: int) -> None:
-        self._port = port
+    def __init__(self, port: int, prefix: str = "") -> None:
+        self._port, self._prefix = port, prefix
         self._socket: socket.socket | None = None
         self._file: BufferedReader
 
@@ -38,7 +38,7 @@ class Line:
         self, method: str, target: str, headers: Sequence[Pair] = (), body: bytes = b""
     ) -> Reply:
         """The answer to one request; every answer has the server's headers, each once."""
-        self.send(request(method, target, headers, body))
+        self.send(request(method, self._prefix + target, headers, body))
         reply = self.reply(method)
         assert reply is not None, "the server hung up"
         return reply
@@ -79,9 +79,9 @@ class Line:
 
 
 @contextmanager
-def line(port: int) -> Iterator[Line]:
-    """A line, closed at the end."""
-    with closing(Line(port)) as made:
+def line(port: int, prefix: str = "") -> Iterator[Line]:
+    """A line, closed at the end; `prefix` comes before whatever is asked for."""
+    with closing(Line(port, prefix)) as made:
         yield made
 
 

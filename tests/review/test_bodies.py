@@ -64,7 +64,7 @@ UNKNOWN = [*("%00", "%ed%a0%80", "%ff", "x", "%0a", "A" * 64, "%2e%2e"), "a" * 3
 
 
 def test_no_body_is_more_than_wrong(known: Known) -> None:
-    with line(known.port) as asking:
+    with line(known.port, known.prefix) as asking:
         for path, bodies in (
             ("/api/reviews", [*BODIES, *WORDS]),
             ("/api/undo", BODIES),
@@ -79,7 +79,7 @@ def test_no_body_is_more_than_wrong(known: Known) -> None:
 
 
 def test_no_address_is_more_than_wrong(known: Known) -> None:
-    with line(known.port) as asking:
+    with line(known.port, known.prefix) as asking:
         for target in TARGETS:
             reply = asking.ask("GET", target, known.ours)
             assert reply.status == 400, (target[:100], reply)
@@ -92,12 +92,12 @@ def test_no_address_is_more_than_wrong(known: Known) -> None:
 
 def test_a_body_that_does_not_come_is_nothing_to_the_terminal(known: Known) -> None:
     for body in (b'{"as_of": 0', b"5\r\nshort"):
-        with line(known.port) as asking:
+        with line(known.port, known.prefix) as asking:
             chunked = body[:1] == b"5"
             length = ("Transfer-Encoding", "chunked") if chunked else ("Content-Length", "100")
             head = [*known.ours, JSON, length]
             names = "".join(f"{name}: {value}\r\n" for name, value in head)
-            asking.send(f"POST /api/undo HTTP/1.1\r\n{names}\r\n".encode() + body)
+            asking.send(f"POST {known.prefix}/api/undo HTTP/1.1\r\n{names}\r\n".encode() + body)
             if chunked:
                 asking.send(b"no chunk\r\n\r\n")
                 reply = asking.reply()

@@ -49,16 +49,16 @@ def test_a_signal_ends_it_while_requests_are_under_way(
 ) -> None:
     project(tmp_path, 3)
     with served(tmp_path, "--reviewer", "anna") as running, line(running.port) as waiting:
-        visitor = Visitor(running)
+        visitor, path = Visitor(running), f"{running.prefix}/api/reviews"
         host = f"127.0.0.1:{running.port}"
         ours = [("Host", host), ("Origin", f"http://{host}"), ("Cookie", visitor.cookie), JSON]
         body = json.dumps({"as_of": 0, "verdict": "ood", "query": ""}).encode()
         with closing(sqlite3.connect(tmp_path / ".curate" / "catalog.db")) as catalog:
             catalog.isolation_level = None
             catalog.execute("BEGIN IMMEDIATE")
-            waiting.send(request("POST", "/api/reviews", ours, body))
-            with line(running.port) as half, line(running.port) as idle:
-                half.send(request("POST", "/api/reviews", ours, body)[:-5])
+            waiting.send(request("POST", path, ours, body))
+            with line(running.port) as half, line(running.port, running.prefix) as idle:
+                half.send(request("POST", path, ours, body)[:-5])
                 assert idle.ask("GET", "/", ours).status == 200
                 running.process.send_signal(number)
                 reply = waiting.reply()  # the judgement waits for another process
@@ -78,7 +78,7 @@ def test_a_signal_ends_it_while_requests_are_under_way(
 
 def test_it_goes_on_when_nobody_reads_its_addresses(tmp_path: Path) -> None:
     project(tmp_path, 1)
-    with served(tmp_path) as running, line(running.port) as asking:
+    with served(tmp_path) as running, line(running.port, running.prefix) as asking:
         assert running.process.stdout is not None
         running.process.stdout.close()
         host = ("Host", f"127.0.0.1:{running.port}")

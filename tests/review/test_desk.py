@@ -188,8 +188,14 @@ def test_a_query_is_judged_as_one_step_and_no_more_than_so_many(
     word = {"query": "tag:ood", "verdict": "id", "as_of": 0}
     assert desk.judge(word)["images"] == 5
     assert tags(desk) == ["id"] * IMAGES
-    assert desk.matching("reviewed:yes") == {"images": 5, "reviewed": 5, "at_once": 100_000}
-    assert desk.matching("reviewed:no") == {"images": 7, "reviewed": 0, "at_once": 100_000}
+    assert desk.matching("reviewed:yes") == {
+        "images": 5,
+        "reviewed": 5,
+        "at_once": 100_000,
+        "step": 1,
+    }
+    unjudged = desk.matching("reviewed:no")
+    assert (unjudged["images"], unjudged["reviewed"]) == (7, 0)
     assert desk.matching("")["reviewed"] == 5
     assert desk.undo({"as_of": 1})["images"] == 5
     assert desk.matching("reviewed:yes")["images"] == 0

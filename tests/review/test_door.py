@@ -104,7 +104,7 @@ def cells(known: Known) -> Iterator[tuple[str, list[Pair]]]:
 def test_in_no_other_cell_is_anything_written(known: Known, path: str) -> None:
     body = json.dumps(WRITING[path]).encode()
     seen = set[int]()
-    with line(known.port) as asking:
+    with line(known.port, known.prefix) as asking:
         for what, headers in cells(known):
             reply = asking.ask("POST", path, [*headers, JSON], body)
             assert reply.status in (400, 401, 403, 421), (what, reply)
@@ -118,7 +118,7 @@ def test_in_no_other_cell_is_anything_written(known: Known, path: str) -> None:
 def test_no_other_method_writes(known: Known, path: str) -> None:
     body = json.dumps(WRITING[path]).encode()
     queries = ("", f"?token={known.running.token}", "?_method=POST")
-    with line(known.port) as asking:
+    with line(known.port, known.prefix) as asking:
         for method, query in product(METHODS, queries):
             overridden = ("X-HTTP-Method-Override", "POST")
             reply = asking.ask(method, path + query, [*known.ours, JSON, overridden], body)
@@ -130,7 +130,7 @@ def test_no_other_method_writes(known: Known, path: str) -> None:
 def test_nothing_is_shown_without_the_cookie(known: Known) -> None:
     host, origin, _ = known.ours
     paths = (*READING, f"/preview/{known.hashes[0]}", f"/api/image/{known.hashes[0]}")
-    with line(known.port) as asking:
+    with line(known.port, known.prefix) as asking:
         for path, (what, cookie) in product(paths, cookies(known).items()):
             for method in ("GET", "HEAD"):
                 reply = asking.ask(method, path, [host, *cookie])
@@ -155,7 +155,7 @@ def test_nothing_is_shown_without_the_cookie(known: Known) -> None:
 
 def test_a_token_is_for_reading_the_page_alone(known: Known) -> None:
     token, (host, origin, _) = known.running.token, known.ours
-    with line(known.port) as asking:
+    with line(known.port, known.prefix) as asking:
         for method, target, headers in (
             ("POST", f"/?token={token}", [host, origin]),
             ("HEAD", f"/?token={token}", [host]),
@@ -181,14 +181,24 @@ def test_a_token_is_for_reading_the_page_alone(known: Known) -> None:
 
 def test_a_cookie_is_sent_to_this_server_alone_and_read_by_no_script(tmp_path: Path) -> None:
     project(tmp_path, 1)
-    with served(tmp_path) as running, line(running.port) as asking:
+    with served(tmp_path) as running, line(running.port, running.prefix) as asking:
         host = ("Host", f"127.0.0.1:{running.port}")
         linked = ("Sec-Fetch-Site", "cross-site")
         reply = asking.ask("GET", f"/?token={running.token}", [host, linked])
         [cookie] = reply.all_of("set-cookie")
         assert re.fullmatch(
-            rf"curate-{running.port}=[\w-]{{43}}; Path=/; HttpOnly; SameSite=Strict", cookie
+            rf"curate-{running.port}=[\w-]{{43}}; Path=/[\w-]{{22}}/; HttpOnly; SameSite=Strict",
+            cookie,
         )
+        # Another server of this machine is not asked below a path that it cannot guess.
+        assert f"Path={running.prefix}/;" in cookie
+        with line(running.port) as elsewhere:
+            for path in ("/", "/api/news?since=0", f"{running.prefix}x/", running.prefix):
+                known = elsewhere.ask("GET", path, [host, ("Cookie", cookie.partition(";")[0])])
+                assert known.status == 404, path
+            token = f"/?token={running.next_address().partition('token=')[2]}"
+            refused = elsewhere.ask("GET", token, [host])
+            assert (refused.status, refused.all_of("set-cookie")) == (404, [])
         session = cookie.partition(";")[0]
         # Other servers of this machine set cookies of any form, and even of this name.
         for others in (
@@ -205,7 +215,7 @@ def test_a_cookie_is_sent_to_this_server_alone_and_read_by_no_script(tmp_path: P
 
 def test_both_names_of_this_machine_may_write_and_read(tmp_path: Path) -> None:
     project(tmp_path, 3)
-    with served(tmp_path) as running, line(running.port) as asking:
+    with served(tmp_path) as running, line(running.port, running.prefix) as asking:
         visitor = Visitor(running)
         for step, name in enumerate(("127.0.0.1", "localhost"), 1):
             host = f"{name}:{running.port}"
@@ -220,6 +230,6 @@ def test_at_the_port_of_http_no_port_is_named(tmp_path: Path) -> None:
     with open_workspace(str(tmp_path / ".curate"), create=False) as workspace:
         addresses = list[str]()
         door = Door(application(Desk(workspace, "anna", console.safe)), 80, addresses.append)
-        token = addresses[0].partition("?")[2]
-        assert answer_to(door, "/", token, "127.0.0.1") == 200
-        assert answer_to(door, "/", addresses[1].partition("?")[2], "127.0.0.1:80") == 421
+        path, _, token = addresses[0].removeprefix("http://127.0.0.1:80").partition("?")
+        assert answer_to(door, path, token, "127.0.0.1") == 200
+        assert answer_to(door, path, addresses[1].partition("?")[2], "127.0.0.1:80") == 421

@@ -39,7 +39,7 @@ GARBAGE = [
 
 def test_what_is_no_http_is_answered_as_such(known: Known) -> None:
     for garbage in GARBAGE:
-        with line(known.port) as asking:
+        with line(known.port, known.prefix) as asking:
             try:
                 asking.send(garbage.replace(b"{host}", known.host.encode()))
             except ConnectionError:  # it hung up in the middle
@@ -51,11 +51,11 @@ def test_what_is_no_http_is_answered_as_such(known: Known) -> None:
 
 
 def test_a_request_does_not_hide_in_another_one(known: Known) -> None:
-    hidden = request("POST", "/api/undo", [*known.ours, JSON], b'{"as_of": 0}')
+    hidden = request("POST", f"{known.prefix}/api/undo", [*known.ours, JSON], b'{"as_of": 0}')
     chunked = (("Transfer-Encoding", "chunked"), ("Content-Length", str(len(hidden) + 5)))
     headers = [known.ours[0], *chunked]
-    with line(known.port) as asking:
-        asking.send(request("GET", "/", headers) + b"0\r\n\r\n" + hidden)
+    with line(known.port, known.prefix) as asking:
+        asking.send(request("GET", f"{known.prefix}/", headers) + b"0\r\n\r\n" + hidden)
         statuses = list[int]()
         while reply := asking.reply():
             statuses.append(reply.status)
@@ -68,7 +68,7 @@ def test_a_request_does_not_hide_in_another_one(known: Known) -> None:
 def test_errors_of_every_kind_have_every_header(known: Known) -> None:
     ours, asked = known.ours, []
     large = b'{"as_of": 0, "x": "' + b"x" * 1_100_000 + b'"}'
-    with line(known.port) as asking:
+    with line(known.port, known.prefix) as asking:
         for status, method, target, headers, body in (
             (404, "GET", "/static/none.js", ours, b""),
             (404, "GET", f"/preview/{'0' * 64}", ours, b""),
@@ -95,9 +95,9 @@ def test_too_many_connections_are_told_so(known: Known) -> None:
         for _ in range(64):
             address = ("127.0.0.1", known.port)
             stack.enter_context(closing(socket.create_connection(address)))
-        with line(known.port) as asking:
+        with line(known.port, known.prefix) as asking:
             assert asking.ask("GET", "/", known.ours).status == 503
-    with line(known.port) as asking:
+    with line(known.port, known.prefix) as asking:
         for _ in range(100):
             reply = asking.ask("GET", "/", known.ours)
             if reply.status == 200:
@@ -107,7 +107,7 @@ def test_too_many_connections_are_told_so(known: Known) -> None:
 
 def test_a_place_that_cannot_be_read_is_said_without_a_traceback(tmp_path: Path) -> None:
     [sha256] = project(tmp_path, 1)
-    with served(tmp_path) as running, line(running.port) as asking:
+    with served(tmp_path) as running, line(running.port, running.prefix) as asking:
         visitor = Visitor(running)
         ours = [("Host", f"127.0.0.1:{running.port}"), ("Cookie", visitor.cookie)]
         with closing(sqlite3.connect(tmp_path / ".curate" / "previews.db")) as previews:
@@ -135,7 +135,7 @@ def test_the_address_is_printed_and_is_nowhere_else(tmp_path: Path) -> None:
         secrets += [running.token, visitor.cookie.partition("=")[2]]
         answers = [visitor.get(path) for path in ("/", "/api/news?since=0", "/none", "/?token=x")]
         answers.append(visitor.get(f"/?token={secrets[0]}", cookie=None))
-        with line(running.port) as asking:
+        with line(running.port, running.prefix) as asking:
             asking.send(GARBAGE[1])
             asking.reply()
         process = Path("/proc", str(running.process.pid))
@@ -210,9 +210,10 @@ def test_ten_thousand_tricks_lead_nowhere_else(known: Known) -> None:
     for number in range(3):
         (inbox / f"upload-{number}.png").write_bytes(b"ORIGINAL" + preview(number))
     targets = [*there, *tricks(known, 10_000)]
-    requests = [request("GET", target, known.ours) for target in targets]
+    paths = [target.startswith("/") * known.prefix + target for target in targets]
+    requests = [request("GET", path, known.ours) for path in paths]
     found, statuses = set[str](), set[int]()
-    with line(known.port) as asking:
+    with line(known.port, known.prefix) as asking:
         replies = pipelined(asking, requests)
         for target, reply in zip(targets, replies, strict=True):
             path = unquote(target.partition("?")[0])

@@ -3,7 +3,8 @@
 async function answered(response) {
   const answer = await response.json().catch(() => ({}));
   if (response.ok) return answer;
-  const reason = response.status === 401 ? LOST : answer.error || `the server answered ${response.status}`;
+  const gone = response.status === 401 || (response.status === 404 && !answer.error);
+  const reason = gone ? LOST : answer.error || `the server answered ${response.status}`;
   throw Object.assign(new Error(reason), { status: response.status });
 }
 

@@ -99,7 +99,7 @@ export class Detail {
   #enlarge(other) {
     const { row, note } = this;
     if (other) {
-      const image = element("img", { src: `/preview/${row.sha256}`, alt: fileName(row) });
+      const image = element("img", { src: `preview/${row.sha256}`, alt: fileName(row) });
       missing(image);
       this.large.querySelector(".stage").replaceChildren(image);
     }
@@ -111,7 +111,7 @@ export class Detail {
 
   async #complete(row) {
     try {
-      const found = await get(`/api/image/${row.sha256}`);
+      const found = await get(`api/image/${row.sha256}`);
       if (this.row?.sha256 === row.sha256) this.rest.replaceChildren(...all(found));
     } catch (error) {
       if (error.status) this.say(error.message, true);

@@ -24,16 +24,16 @@ export class Judging {
       if (!this.kept.has(row.sha256)) this.kept.set(row.sha256, row);
       this.grid.replace(this.#as(row, word));
     }
-    this.#queue({ path: "/api/reviews", hashes: new Set(rows.map((row) => row.sha256)), word });
+    this.#queue({ path: "api/reviews", hashes: new Set(rows.map((row) => row.sha256)), word });
   }
 
   // A word on everything that a query means; `as_of` is the step as of which it was counted.
   judgeAll({ query, images: most, step }, word) {
-    this.#queue({ path: "/api/reviews", hashes: new Set(), word, query, most, as_of: step });
+    this.#queue({ path: "api/reviews", hashes: new Set(), word, query, most, as_of: step });
   }
 
   undo() {
-    this.#queue({ path: "/api/undo", hashes: new Set() });
+    this.#queue({ path: "api/undo", hashes: new Set() });
   }
 
   // Whether everything that was said is kept by now.

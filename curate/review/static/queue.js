@@ -86,7 +86,7 @@ export class Queue {
   // A page that was read before a change that is shown already would hide it: it is read again.
   async #page(asked, cursor) {
     for (let tried = 1; ; tried += 1) {
-      const page = await get("/api/queue", { ...asked, cursor, limit: PAGE });
+      const page = await get("api/queue", { ...asked, cursor, limit: PAGE });
       if (page.step >= this.judging.step || tried === AGAIN) return page;
     }
   }

@@ -120,7 +120,7 @@ async function all() {
   state.counting = true;
   try {
     await judging.idle;
-    const found = await get("/api/matching", { query: queue.asked.query });
+    const found = await get("api/matching", { query: queue.asked.query });
     if (began !== queue.began) return;
     grid.selectAll();
     state.all = { query: queue.asked.query, ...found };
@@ -194,7 +194,7 @@ async function news() {
   state.asking = true;
   try {
     const since = judging.step;
-    const answer = await get("/api/news", { since });
+    const answer = await get("api/news", { since });
     if (state.standing) stand(answer.standing);
     judging.news(answer, since);
     lost("");
@@ -211,7 +211,7 @@ function lost(reason) {
 }
 
 function remember() {
-  history.replaceState(null, "", `/?${new URLSearchParams(asked())}`);
+  history.replaceState(null, "", `?${new URLSearchParams(asked())}`);
 }
 
 function restore() {
@@ -228,7 +228,11 @@ function bindFilter() {
     remember();
     queue.load();
   });
-  $("order").addEventListener("change", () => $("filter").requestSubmit());
+  $("order").addEventListener("change", () => {
+    // Of a random sample all is judged: what only some of it shows would be no random sample.
+    if ($("order").value === "audit") $("query").value = "";
+    $("filter").requestSubmit();
+  });
 }
 
 function bindButtons() {

@@ -39,7 +39,7 @@ export class Threshold {
   }
 
   async refresh() {
-    const found = await get("/api/scores");
+    const found = await get("api/scores");
     this.found = found;
     // At the rate of level i everything from score line[i] on is flagged: flagged[i] images.
     this.line = [];
@@ -131,7 +131,7 @@ export class Threshold {
 
   async #preview(level) {
     try {
-      const found = await get("/api/threshold", { rate: this.#rate });
+      const found = await get("api/threshold", { rate: this.#rate });
       if (level !== this.level) return;
       this.#tell(found.expected);
       const becomes = found.rate > this.found.rate ? "ood" : "id";
@@ -146,7 +146,7 @@ export class Threshold {
   async #apply() {
     const before = this.found.rate;
     try {
-      const answer = await post("/api/rate", { rate: this.#rate });
+      const answer = await post("api/rate", { rate: this.#rate });
       this.say(`Tags are made at ${percent(answer.standing.rate)} now; it was ${percent(before)}.`);
       await this.refresh();
       this.onApplied(answer.standing);

@@ -13,7 +13,7 @@ export const element = (name, attributes = {}, ...children) => {
   return made;
 };
 
-export const preview = (sha256, alt = "") => element("img", { src: `/preview/${sha256}`, alt, loading: "lazy", decoding: "async" });
+export const preview = (sha256, alt = "") => element("img", { src: `preview/${sha256}`, alt, loading: "lazy", decoding: "async" });
 
 export const percent = (share) => {
   const value = share * 100;
