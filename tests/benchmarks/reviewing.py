@@ -2,9 +2,10 @@
 
     python tests/benchmarks/reviewing.py --images 10000
 
-JSON lines. First a session that settles `--settle` flagged images by keyboard: key strokes, and the
-time from the key to the frame that shows what it did. Then a catalog of `--images`, made as in
-catalog_scale.py, with real previews for `--previews` of them: the median of `--repeat`, in ms.
+JSON lines. First a session that settles `--settle` flagged images by keyboard, with a `--pause`
+after each stroke: key strokes, and the time from the key to the frame that shows what it did. Then
+a catalog of `--images`, made as in catalog_scale.py, with real previews for `--previews` of them:
+the median of `--repeat`, in ms.
 """
 
 from __future__ import annotations
@@ -53,11 +54,11 @@ def opened(browser: Browser, folder: Path, place: str) -> Iterator[tuple[Page, f
         page.close()
 
 
-def session(browser: Browser, folder: Path, images: int) -> None:
-    """Settle so many flagged images."""
+def session(browser: Browser, folder: Path, images: int, pause: float) -> None:
+    """Settle so many flagged images, with a pause in seconds after each stroke."""
     crowd(folder, images * 2, flagged=images)
     with opened(browser, folder, "query=tag:ood reviewed:no") as (page, _):
-        done = settle(page, images)
+        done = settle(page, images, pause)
     with open_workspace(str(folder / ".curate"), create=False) as workspace:
         judged = workspace.catalog.counts().reviewed
     took = sorted(done.milliseconds)
@@ -80,6 +81,7 @@ def grow(folder: Path, images: int, previews: int) -> None:
         counted = catalog.counts().images
         source = catalog.sources()[0].source_id if counted else catalog_scale.begin(catalog)
         catalog_scale.grow(workspace, source, counted, images, catalog_scale.BATCH)
+        catalog.audits.draw(Query(), "", 500, "", catalog_scale.START)
         drawn = [preview(number) for number in range(50)]
         for order in QUEUES:
             found, cursor = 0, None
@@ -146,6 +148,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--work", type=Path, help="where the catalog of --images lies or will lie")
     parser.add_argument("--settle", type=int, default=1_000)
+    parser.add_argument("--pause", type=float, default=0.25, help="after each stroke, in seconds")
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--previews", type=int, default=5_000)
     parser.add_argument("--repeat", type=int, default=5)
@@ -157,7 +160,7 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         if options.settle:
             (made / "session").mkdir()
-            session(browser, made / "session", options.settle)
+            session(browser, made / "session", options.settle, options.pause)
         if options.images:
             folder = options.work or made / "many"
             folder.mkdir(parents=True, exist_ok=True)

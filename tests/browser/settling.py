@@ -36,16 +36,19 @@ class Settled:
     milliseconds: list[float]
 
 
-def settle(page: Page, images: int) -> Settled:
+def settle(page: Page, images: int, pause: float = 0.0) -> Settled:
     """Judge so many images from the one in focus on, until all of it is kept.
 
-    Of a hundred images, one is judged wrongly and undone, and one gets a class.
+    Of a hundred images, one is judged wrongly and undone, and one gets a class. A person looks at
+    each for so many seconds of `pause`; without, strokes wait for the ones before them.
     """
     page.evaluate(_WATCH)
     strokes, words, began = 0, 0, time.perf_counter()
     for number in range(images):
         for key in _strokes(number):
             page.keyboard.press(key)
+            if pause:
+                page.wait_for_timeout(1_000 * pause)
             strokes += 1
             words += key in ("o", "i", "Enter")
             if key == "z":
