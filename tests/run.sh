@@ -18,7 +18,8 @@ ruff check
 ruff format --check
 mypy
 lint-imports
-# Most tests start programs and wait for them: with several at a time they take half the time. Each
-# computes on one core, for threads that share one with another test's wait for each other.
+# Most tests start programs and wait for them, so there is one at a time more than there are cores.
+# Each computes on one core, for threads that share one with another test's wait for each other.
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
-pytest --numprocesses auto --maxprocesses 4 --dist worksteal "$@"
+workers=$(python -c 'import os; print(min((os.cpu_count() or 1) + 1, 4))')
+pytest --numprocesses "$workers" --dist worksteal "$@"

@@ -3,6 +3,9 @@
 
 import { SHAPES, TAGS, described, element, preview } from "./words.js";
 
+// What sticks to the upper and the lower edge lies within so many pixels.
+const EDGE = 64;
+
 export class Grid {
   constructor(box, onFocus, onSelection) {
     this.box = box;
@@ -108,7 +111,9 @@ export class Grid {
     const cell = this.cells[this.focus];
     if (!cell) return;
     cell.focus({ preventScroll: true });
-    cell.scrollIntoView({ block: "nearest" });
+    const { top, bottom } = cell.getBoundingClientRect();
+    // To the middle, so that the rows to come are seen before their turn, and seldom.
+    if (top < EDGE || bottom > innerHeight - EDGE) cell.scrollIntoView({ block: "center" });
   }
 
   select(from, to) {
