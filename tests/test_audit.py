@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,10 +12,13 @@ import pytest
 
 from curate import audit
 from curate.catalog.query import Query
+from curate.config import FinetuneConfig, GuardedRecipe
 from curate.errors import HeldByAnother, NoCheckpoint, UsageError
-from curate.finetune import LEASE
+from curate.finetune import LEASE, finetune, gather
 from curate.model.checkpoint import read_manifest
 from curate.model.proportion import Share, clopper_pearson
+from curate.model.share import excess_p_value
+from curate.recipes.attempt import look
 from curate.workspace import Workspace, hold, open_workspace
 
 from .program import SHAPES, draw, run
@@ -129,9 +133,6 @@ def test_a_sample_replaces_the_calibration_images(inbox: Path) -> None:
 
 
 def test_a_sample_in_force_is_what_fine_tunes_are_held_against(inbox: Path) -> None:
-    from curate.config import FinetuneConfig
-    from curate.finetune import gather
-
     run(inbox, "audit", "--images", 65)
     run(inbox, "tag", "id", "--class", "disc", *(inbox / "inbox").glob("disc*"))
     run(inbox, "tag", "id", *(inbox / "inbox").glob("square*"))
@@ -160,3 +161,22 @@ def test_too_few_of_our_classes_and_a_fine_tune_under_way(inbox: Path) -> None:
         with hold(workspace, LEASE, "the fine-tune"), pytest.raises(HeldByAnother):
             audit.recalibrate(workspace, "cpu")
         assert audit.audited(workspace).recalibrated_at is None
+
+
+def test_the_gate_asks_no_labeled_image_where_the_inbox_has_drifted(inbox: Path) -> None:
+    run(inbox, "rate", "10%")
+    run(inbox, "audit", "--images", 40)
+    with open_workspace(str(inbox / ".curate"), create=False) as workspace:
+        paths = {row.sha256: row.path for row in workspace.catalog.iter_images(Query())}
+        for sha256 in sample_of(workspace):
+            judge(workspace, [sha256], "ood" if "noise" in paths[sha256] else "id")
+        audit.recalibrate(workspace, "cpu")
+        parent = str(workspace.catalog.models.active("classifier"))
+        materials = gather(workspace, parent, FinetuneConfig()).materials
+        opinion = look(materials.network, materials.reference, materials, combine=True)
+        never = replace(GuardedRecipe(), significance=0.0)
+        found = finetune(workspace, FinetuneConfig(recipe=never, device="cpu"))
+        assert found.outcome == "skipped"
+        expected = excess_p_value(opinion.inbox, opinion.calibration)
+        assert found.figures["ood_share_p_value"] == expected
+        assert expected != excess_p_value(opinion.inbox, opinion.known)
