@@ -68,8 +68,8 @@ FAULTS = [
     Fault(
         "an export is written in its place",
         "curate/workspace.py",
-        "    temporary = temporary_beside(destination)\n",
-        "    temporary = destination\n",
+        "    temporary, keep = temporary_beside(destination), False\n",
+        "    temporary, keep = destination, False\n",
         f"{ORDER}::test_it_is_on_the_disk_before_it_has_its_name[csv-out.csv]",
     ),
     Fault(
