@@ -116,7 +116,6 @@ def test_a_sample_replaces_the_calibration_images(inbox: Path) -> None:
     run(inbox, "tag", "ood", *(inbox / "inbox").glob("noise*"))
     before = json.loads(run(inbox, "status", "--json").stdout)["detector"]["checkpoint"]
     told = run(inbox, "audit", "--recalibrate", "--json")
-    assert json.loads(told.stdout)["recalibrated_at"] is not None
     with open_workspace(str(inbox / ".curate"), create=False) as workspace:
         models = workspace.catalog.models
         active = str(models.active("detector"))
@@ -129,7 +128,11 @@ def test_a_sample_replaces_the_calibration_images(inbox: Path) -> None:
         ranks = sorted(row.p_value or 0 for row in rows)
         assert ranks == pytest.approx([(1 + rank) / 61 for rank in range(1, 61)])
         assert workspace.catalog.counts().pending == 0
-        assert audit.audited(workspace).recalibrated_at is not None
+        # Once the detector serves, the sample says since when.
+        _, since = models.active_since("detector") or (None, datetime.max.replace(tzinfo=UTC))
+        recalibrated = audit.audited(workspace).recalibrated_at
+        assert json.loads(told.stdout)["recalibrated_at"] == str(recalibrated).replace(" ", "T")
+        assert since <= (recalibrated or datetime.min.replace(tzinfo=UTC)) <= datetime.now(UTC)
 
 
 def test_a_sample_in_force_is_what_fine_tunes_are_held_against(inbox: Path) -> None:

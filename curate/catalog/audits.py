@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import (
-    BigInteger,
     Connection,
     Engine,
     ForeignKeyConstraint,
@@ -16,10 +15,10 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped
 
 from curate.catalog import listing
-from curate.catalog.columns import Base, key
+from curate.catalog.columns import Base, key, number_key
 from curate.catalog.engine import chunks, insert, read, write
 from curate.catalog.models import in_service
 from curate.catalog.query import Query
@@ -36,7 +35,7 @@ class Audit(Base):
     """A sample, and whether the detector was calibrated with it."""
 
     __tablename__ = "audit"
-    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    seq: Mapped[int] = number_key()
     drawn_at: Mapped[datetime]
     query: Mapped[str]
     recalibrated_at: Mapped[datetime | None]
@@ -50,7 +49,7 @@ class AuditImage(Base):
         ForeignKeyConstraint(["seq"], ["audit.seq"]),
         ForeignKeyConstraint(["sha256"], ["image.sha256"]),
     )
-    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    seq: Mapped[int] = number_key()
     sha256: Mapped[str] = key()
 
 

@@ -80,3 +80,8 @@ class Base(DeclarativeBase):
 def key() -> Mapped[Any]:
     """A part of a primary key, which the program gives."""
     return mapped_column(primary_key=True, autoincrement=False)
+
+
+def number_key() -> Mapped[Any]:
+    """A key that counts up: BIGINT, as SQLite gives an INTEGER one itself."""
+    return mapped_column(BigInteger, primary_key=True, autoincrement=False)

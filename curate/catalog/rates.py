@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Connection, Engine, func, select
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy.orm import Mapped
 
-from curate.catalog.columns import Base
+from curate.catalog.columns import Base, number_key
 from curate.catalog.engine import insert, read, write
 
 DEFAULT = 0.05
@@ -17,7 +17,7 @@ class AlarmRate(Base):
     """A false-alarm rate that was chosen."""
 
     __tablename__ = "alarm_rate"
-    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    seq: Mapped[int] = number_key()
     rate: Mapped[float]
     set_at: Mapped[datetime]
 

@@ -10,14 +10,14 @@ from datetime import datetime
 from sqlalchemy import BigInteger, ForeignKeyConstraint, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from curate.catalog.columns import INODE, NANOSECONDS, Base, key
+from curate.catalog.columns import INODE, NANOSECONDS, Base, key, number_key
 
 
 class SchemaVersion(Base):
     """A version of the schema and when this catalog came to it."""
 
     __tablename__ = "schema_version"
-    version: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    version: Mapped[int] = number_key()
     applied_at: Mapped[datetime]
     program: Mapped[str]
 

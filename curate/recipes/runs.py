@@ -97,35 +97,18 @@ def run_guarded(
     heart. Raises Diverged when the loss is no number.
     """
     device = next(network.parameters()).device
-    labeled = [run.labeled.pixels, run.labeled.labels]
-    streams = [
-        Batches(tensors, run.seed + stream, device, rows, recipe.compressed)
-        for stream, (tensors, rows) in enumerate(
-            [
-                (labeled, None),
-                (labeled, candidates.labeled),
-                ([run.unlabeled], candidates.unlabeled),
-            ]
-        )
-    ]
-    if run.reviewed is not None:
-        streams.append(Batches([run.reviewed], run.seed + 3, device, None, recipe.compressed))
+    streams = _streams(recipe, candidates, run, device)
     optimizer = sgd(network, recipe)
     average = copy.deepcopy(network)
     # Without a reach it is 0, below which no loss falls: the run goes on to its bound.
     pushed = candidates.share + (run.reviewed is not None)
     aim = (recipe.reach or 0.0) * pushed * math.log(network.head_1.out_features)
 
-    def joint(
-        pixels: Tensor,
-        labels: Tensor,
-        unusual: Tensor,
-        classes: Tensor,
-        theirs: Tensor,
-        reviewed: Tensor | None = None,
-    ) -> Tensor:
-        known, ours, share = (pixels, labels), (unusual, classes), candidates.share
-        return guarded_step(network, optimizer, known, ours, theirs, share, recipe.reach, reviewed)
+    def joint(*taken: Tensor) -> Tensor:
+        pixels, labels, unusual, classes, theirs, *reviewed = taken
+        known, ours = (pixels, labels), (unusual, classes)
+        share, reach = candidates.share, recipe.reach
+        return guarded_step(network, optimizer, known, ours, theirs, share, reach, *reviewed)
 
     step = Replayed(joint, device)
 
@@ -144,6 +127,24 @@ def run_guarded(
     updates = _repeat(nn.ModuleList([network, average]), optimizer, update, bounds, met, run)
     network.load_state_dict(average.state_dict())
     return updates
+
+
+def _streams(
+    recipe: GuardedRecipe, candidates: Candidates, run: Run, device: torch.device
+) -> list[Batches]:
+    """Labeled images, candidates among them, candidates of the pool, and what people called OOD."""
+    labeled = [run.labeled.pixels, run.labeled.labels]
+    sources: list[tuple[list[Tensor], Tensor | None]] = [
+        (labeled, None),
+        (labeled, candidates.labeled),
+        ([run.unlabeled], candidates.unlabeled),
+    ]
+    if run.reviewed is not None:
+        sources.append(([run.reviewed], None))
+    return [
+        Batches(tensors, run.seed + stream, device, rows, recipe.compressed)
+        for stream, (tensors, rows) in enumerate(sources)
+    ]
 
 
 def newest_weight(updates: int) -> float:
