@@ -118,8 +118,9 @@ def recalibrate(
         kept = keep_checkpoint(workspace, network, reference, Draft(**facts))
         reason = f"calibrated with {sum(map(len, scores.values()))} images of an audit"
         scorer = Scorer(workspace, choose_device(device))
-        scorer.put_in_service({"detector": kept.id}, reason, (LEASE, lease.fence), on_images)
+        # First of all: a kill after the switch must not leave the sample to be trained on.
         workspace.catalog.audits.recalibrated(sample.seq, datetime.now(UTC))
+        scorer.put_in_service({"detector": kept.id}, reason, (LEASE, lease.fence), on_images)
     return kept.id
 
 

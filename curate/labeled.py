@@ -48,12 +48,12 @@ class Reviewed:
 def load_reviewed(workspace: Workspace, made: Checkpoint, limit: int, seed: int) -> Reviewed:
     """What people said of inbox images, at most `limit` of each side (a random reservoir).
 
-    Left out are classes that the network does not have, and images of its labeled folder and of an
-    audit in force: what it is measured by must not be trained on. Raises StorageError when a
-    preview is gone.
+    Left out are classes that the network does not have, and images of its labeled folder and of
+    audits: what it is measured by must not be trained on. Raises StorageError when a preview is
+    gone.
     """
     known = {row.sha256 for row in workspace.catalog.models.snapshot_images(made.snapshot)}
-    known.update(workspace.catalog.audits.calibrating())
+    known.update(workspace.catalog.audits.reserved())
     words = [word for word in workspace.catalog.reviews.standing() if word[0] not in known]
     classes = {sha256: name for sha256, _, name in words if name in made.classes}
     ours = reservoir(classes, limit, seed)

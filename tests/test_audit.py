@@ -128,11 +128,11 @@ def test_a_sample_replaces_the_calibration_images(inbox: Path) -> None:
         ranks = sorted(row.p_value or 0 for row in rows)
         assert ranks == pytest.approx([(1 + rank) / 61 for rank in range(1, 61)])
         assert workspace.catalog.counts().pending == 0
-        # Once the detector serves, the sample says since when.
-        _, since = models.active_since("detector") or (None, datetime.max.replace(tzinfo=UTC))
+        # The sample is in force before the detector is, so that nothing comes to train on it.
+        _, since = models.active_since("detector") or (None, datetime.min.replace(tzinfo=UTC))
         recalibrated = audit.audited(workspace).recalibrated_at
         assert json.loads(told.stdout)["recalibrated_at"] == str(recalibrated).replace(" ", "T")
-        assert since <= (recalibrated or datetime.min.replace(tzinfo=UTC)) <= datetime.now(UTC)
+        assert (recalibrated or datetime.max.replace(tzinfo=UTC)) <= since <= datetime.now(UTC)
 
 
 def test_a_sample_in_force_is_what_fine_tunes_are_held_against(inbox: Path) -> None:
@@ -150,7 +150,27 @@ def test_a_sample_in_force_is_what_fine_tunes_are_held_against(inbox: Path) -> N
         assert {*materials.canaries.hashes, *materials.held_out.hashes} == set(ours)
         assert materials.audited
         assert len(found.reviewed.ours) == 0, "what calibrates is not trained on"
-        assert len(found.reviewed.ood) == 25
+        assert len(found.reviewed.ood) == 0, "nor what tells the recall"
+
+
+def test_a_sample_is_not_trained_on_before_it_is_in_force_either(inbox: Path) -> None:
+    run(inbox, "audit", "--images", 30)
+    run(inbox, "tag", "id", "--class", "disc", *(inbox / "inbox").glob("disc*"))
+    run(inbox, "tag", "ood", *(inbox / "inbox").glob("noise*"))
+    with open_workspace(str(inbox / ".curate"), create=False) as workspace:
+        paths = {row.sha256: row.path for row in workspace.catalog.iter_images(Query())}
+        sample = set(sample_of(workspace))
+        parent = str(workspace.catalog.models.active("classifier"))
+        found = gather(workspace, parent, FinetuneConfig()).reviewed
+        for hashes, kind in ((found.ours.hashes, "disc"), (found.ood, "noise")):
+            judged = {sha256 for sha256, path in paths.items() if kind in path}
+            assert set(hashes) == judged - sample
+        # A later sample sets this one's images free, unless a detector was calibrated with it.
+        workspace.catalog.audits.draw(Query(path="square"), "", 5, "", datetime.now(UTC))
+        assert len(gather(workspace, parent, FinetuneConfig()).reviewed.ours) == 20
+        workspace.catalog.audits.recalibrated(1, datetime.now(UTC))
+        kept = gather(workspace, parent, FinetuneConfig()).reviewed
+        assert set(kept.ours.hashes).isdisjoint(sample)
 
 
 def test_too_few_of_our_classes_and_a_fine_tune_under_way(inbox: Path) -> None:

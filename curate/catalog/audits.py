@@ -116,15 +116,26 @@ class Audits:
 
     def calibrating(self) -> list[str]:
         """Images of our classes in the last sample that a detector was calibrated with."""
-        rows = select(*columns(AuditRow, Audit)).where(Audit.recalibrated_at.is_not(None))
-        sample = self._first(rows)
+        sample = self._in_force()
         images = self.images(sample.seq) if sample else ()
         return [image.sha256 for image in images if image.verdict == "id"]
 
+    def reserved(self) -> set[str]:
+        """Images of the last sample, and of the one that a detector was calibrated with.
+
+        What is measured by them would not be true of a network that was trained on them.
+        """
+        samples = filter(None, (self.latest(), self._in_force()))
+        return {image.sha256 for sample in samples for image in self.images(sample.seq)}
+
     def recalibrated(self, seq: int, now: datetime) -> None:
-        """Note that a detector in service was calibrated with a sample."""
+        """Note that detectors are calibrated with a sample from now on."""
         with write(self._engine) as connection:
             connection.execute(update(Audit).where(Audit.seq == seq).values(recalibrated_at=now))
+
+    def _in_force(self) -> AuditRow | None:
+        rows = select(*columns(AuditRow, Audit)).where(Audit.recalibrated_at.is_not(None))
+        return self._first(rows)
 
     def _first(self, rows: Select[*tuple[object, ...]]) -> AuditRow | None:
         with read(self._engine) as connection:
