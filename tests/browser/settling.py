@@ -37,14 +37,16 @@ class Settled:
 
 
 def settle(page: Page, images: int, pause: float = 0.0) -> Settled:
-    """Judge so many images from the one in focus on, until all of it is kept.
+    """Judge so many images from the first one on, until all of it is kept.
 
-    Of a hundred images, one is judged wrongly and undone, and one gets a class. A person looks at
-    each for so many seconds of `pause`; without, strokes wait for the ones before them.
+    Of a hundred images, one is judged wrongly and undone, and one gets a class. A person sees each
+    in focus and looks at it for so many seconds of `pause`; without, strokes wait for the ones
+    before them.
     """
     page.evaluate(_WATCH)
     strokes, words, began = 0, 0, time.perf_counter()
     for number in range(images):
+        expect(page.locator(".cell").nth(number)).to_be_focused()
         for key in _strokes(number):
             page.keyboard.press(key)
             if pause:

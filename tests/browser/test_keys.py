@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 
 from ..catalog.cases import name_of
 from ..program import wait_until
@@ -41,6 +41,25 @@ def test_moving_keys_move_and_judge_nothing(browser: Browser, tmp_path: Path) ->
         assert set(catalogued(tmp_path).values()) == {
             (tag, label, None) for tag in ("id", "ood") for label in ("cup", "fish", "star")
         }
+
+
+def test_a_word_waits_for_the_image_that_is_still_to_come(browser: Browser, tmp_path: Path) -> None:
+    crowd(tmp_path, 102, flagged=102)
+    held: list[Route] = []
+    with reviewing(browser, tmp_path) as seen:
+        seen.page.route("**/api/queue*cursor*", lambda route: held.append(route))
+        seen.press("End", "o")
+        wait_until(lambda: bool(held))
+        seen.saying("1 image: OOD.")
+        seen.press("i")
+        seen.saying("The next image is on its way.")
+        held.pop().continue_()
+        seen.in_focus(100)
+        seen.press("i", "i")
+        seen.saying("1 image: ID.")
+        wait_until(lambda: word(tmp_path, 101)[0] == "id")
+        seen.in_focus(101)
+    assert [word(tmp_path, number)[0] for number in (99, 100, 101)] == ["ood", "id", "id"]
 
 
 def test_words_are_kept_and_the_next_image_follows(browser: Browser, tmp_path: Path) -> None:

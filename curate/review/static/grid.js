@@ -21,6 +21,7 @@ export class Grid {
     this.notes = [];
     this.places = new Map();
     this.focus = -1;
+    this.awaiting = false; // the image behind the last one
     this.picked = false;
     this.anchor = 0;
     this.selected = new Set();
@@ -101,6 +102,7 @@ export class Grid {
   #reach(place) {
     if (this.cells[this.focus]) this.cells[this.focus].tabIndex = -1;
     this.focus = place;
+    this.awaiting = false;
     this.picked = false;
     this.box.tabIndex = -1;
     this.cells[place].tabIndex = 0;

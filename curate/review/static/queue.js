@@ -98,6 +98,7 @@ export class Queue {
     if (page.standing) this.judging.step = page.step;
     this.judging.shown(page.rows);
     this.end.textContent = this.#ending();
+    this.on.more();
   }
 
   #ending() {

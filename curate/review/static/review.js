@@ -3,6 +3,7 @@
 import { get } from "./api.js";
 import { Classes } from "./classes.js";
 import { Detail } from "./detail.js";
+import { bindBlur, bindEdges } from "./frame.js";
 import { Grid } from "./grid.js";
 import { Judging } from "./judging.js";
 import { bindKeys } from "./keys.js";
@@ -28,7 +29,7 @@ const fails = (error) => say(error.message, true);
 const detail = new Detail($("detail"), $("large"), say);
 const grid = new Grid($("grid"), focused, selected);
 const judging = new Judging(grid, reviewer, say);
-const queue = new Queue(grid, judging, asked, $("end"), { loaded, failed, nothing, standing: begun });
+const queue = new Queue(grid, judging, asked, $("end"), { loaded, more, failed, nothing, standing: begun });
 const threshold = new Threshold($("threshold"), say, (standing) => {
   stand(standing);
   queue.load();
@@ -60,10 +61,18 @@ function begun(standing) {
 }
 
 function loaded() {
-  const active = document.activeElement;
-  const ours = active === document.body || $("grid").contains(active) || active === $("reload");
-  grid.move(0, { take: ours });
+  grid.move(0, { take: inGrid() || document.activeElement === $("reload") });
   scrollTo(0, 0);
+}
+
+function more() {
+  if (grid.awaiting) next(!detail.enlarged && inGrid());
+}
+
+// Whether the browser's focus is in the grid, or nowhere.
+function inGrid() {
+  const active = document.activeElement;
+  return active === document.body || $("grid").contains(active);
 }
 
 function failed(error) {
@@ -86,9 +95,11 @@ function nothing() {
   return "No image matches.";
 }
 
-// Words that fall on what has changed since the person looked are not recorded.
+// Words that fall on what has changed since the person looked are not recorded, nor is one that
+// is meant for an image that has not come yet.
 function judge(word, meant = targets()) {
   if (state.counting) say("Still counting what matches.", true);
+  else if (grid.awaiting) say("The next image is on its way.", true);
   else if (state.all && !detail.enlarged) {
     judging.judgeAll(state.all, word);
     grid.deselect();
@@ -100,8 +111,15 @@ function judgeRows(rows, word, meant) {
   const single = meant.length === 1 && (detail.enlarged || !grid.selected.size);
   if (rows.length) judging.judge(rows, word);
   if (rows.length < meant.length) judging.changedMeanwhile(meant.filter((row) => !recorded.has(row)));
-  else if (single) grid.move(grid.focus + 1, { take: !detail.enlarged });
+  else if (single) next();
   if (!single) grid.deselect();
+}
+
+// Behind the last image that was read the one to come is waited for.
+function next(take = !detail.enlarged) {
+  grid.awaiting = grid.focus + 1 === grid.rows.length && !queue.ended;
+  if (grid.awaiting) queue.further();
+  else grid.move(grid.focus + 1, { take });
 }
 
 function unchanged(row) {
@@ -252,25 +270,6 @@ function bindButtons() {
   $("help-button").addEventListener("click", keys["?"]);
   $("threshold-button").addEventListener("click", toggleThreshold);
   $("grid").addEventListener("focus", () => grid.take());
-}
-
-function bindBlur() {
-  const blur = () => document.body.toggleAttribute("data-blur", $("blur").checked);
-  $("blur").checked = localStorage.getItem("blur") === "yes";
-  $("blur").addEventListener("change", () => {
-    localStorage.setItem("blur", $("blur").checked ? "yes" : "no");
-    blur();
-  });
-  blur();
-}
-
-// What sticks to the edges covers nothing that is scrolled to.
-function bindEdges() {
-  const { style } = document.documentElement;
-  const above = new ResizeObserver(() => style.setProperty("--above", `${$("lost").offsetHeight}px`));
-  const below = new ResizeObserver(([{ target }]) => style.setProperty("--below", `${target.offsetHeight}px`));
-  above.observe($("lost"));
-  below.observe(document.querySelector("footer"));
 }
 
 function begin() {
