@@ -11,6 +11,7 @@ from curate.catalog.leases import LeaseRow
 from curate.catalog.models import CheckpointRow
 from curate.catalog.runs import RunRow
 from curate.catalog.store import Counts, SourceRow
+from curate.drift import Jump, jump
 from curate.model.alarms import alarm_rank, ood_interval
 from curate.workspace import Workspace
 
@@ -34,6 +35,8 @@ class Status:
     flagged: float | None
     ood_share: float | None
     ood_share_interval: tuple[float, float] | None
+    jump: Jump | None
+    """The newest images are flagged more often than before, whatever class they look like."""
     classifier: Active | None
     detector: Active | None
     sources: tuple[SourceRow, ...]
@@ -84,6 +87,7 @@ def status(workspace: Workspace) -> Status:
         flagged=counts.ood / tagged if tagged else None,
         ood_share=share(counts, rate),
         ood_share_interval=share_interval(counts, fewest_calibration(workspace), rate),
+        jump=jump(workspace, rate),
         classifier=_active(active["classifier"]),
         detector=_active(active["detector"]),
         sources=tuple(catalog.sources()),

@@ -22,6 +22,7 @@ from curate.cli.shown import plain
 from curate.cli.words import counted, near
 from curate.console import safe
 from curate.copies import original_of
+from curate.drift import Jump
 from curate.errors import CheckpointRefused, UsageError
 from curate.export import Format, Options, export, plan
 from curate.export.manifests import write_manifest
@@ -150,6 +151,18 @@ def status(found: Status, workspace: Workspace, as_json: bool) -> None:
     ]
     console.table("", ("", ""), rows)
     _histogram(found, workspace)
+    if found.jump is not None:
+        console.warn(_jump(found.jump))
+
+
+def _jump(jump: Jump) -> str:
+    """What may be behind a jump, and what tells."""
+    return (
+        f"{jump.newest:.0%} of the newest images are flagged even in the classes that are flagged "
+        f"least, {jump.before:.0%} before. A new camera or crop does that, or OOD images of many "
+        "kinds: `curate audit --images 200` and a look at these tell which, and --recalibrate "
+        "corrects the former"
+    )
 
 
 def _share(found: Status) -> str:

@@ -29,10 +29,10 @@ def drifted(image: Image.Image) -> Image.Image:
     return ImageEnhance.Brightness(closer).enhance(1.5)
 
 
-def drawn(folder: Path, numbers: Iterable[int], drift: bool) -> None:
+def drawn(folder: Path, numbers: Iterable[int], drift: bool, labeled: bool = False) -> None:
     """So many pictures of each class, each drawn by its number."""
     for kind, subject in CLASSES.items():
-        place = folder if drift else folder / kind
+        place = folder / kind if labeled else folder
         place.mkdir(parents=True, exist_ok=True)
         for number in numbers:
             image = picture(Random(f"{kind} {number}"), subject)
@@ -54,13 +54,17 @@ def audited(folder: Path, *options: object) -> dict[str, Any]:
 
 
 def test_an_audit_notices_a_drifted_inbox_and_corrects_it(tmp_path: Path) -> None:
-    drawn(tmp_path / "labeled", range(100), drift=False)
-    drawn(tmp_path / "inbox" / "before", range(1_000, 1_040), drift=True)
+    drawn(tmp_path / "labeled", range(100), drift=False, labeled=True)
+    drawn(tmp_path / "inbox" / "early", range(3_000, 3_040), drift=False)
     run(tmp_path, "train", "labeled", "--epochs", 25, "--image-size", 32)
     run(tmp_path, "ingest", "inbox")
+    assert "newest images are flagged" not in run(tmp_path, "status").stderr
+    drawn(tmp_path / "inbox" / "before", range(1_000, 1_040), drift=True)
+    run(tmp_path, "ingest", "inbox")
+    assert "newest images are flagged even in the classes" in run(tmp_path, "status").stderr
     _, most = alarm_interval(120, 240, 0.05)
     assert flagged(tmp_path, "before/") > most
-    audited(tmp_path, "--images", SAMPLE)
+    audited(tmp_path, "path:before/", "--images", SAMPLE)
     with open_workspace(str(tmp_path / ".curate"), create=False) as workspace:
         sample = workspace.catalog.audits.images(1)
     assert len(sample) == SAMPLE
