@@ -25,3 +25,6 @@ step curate finetune
 step curate status
 step curate export flagged.csv --ood-only
 step head -n 4 flagged.csv
+
+printf '\nnext, to look at what was flagged, in the browser:\n'
+printf '    source %q/bin/activate && curate review --catalog %q\n' "$venv" "$work"
