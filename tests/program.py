@@ -10,10 +10,14 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 from PIL import Image, ImageDraw
+
+from .forked import Fork, Streams, environment
 
 SHAPES = ("disc", "square", "cross")
 
@@ -69,12 +73,6 @@ def abandoned(path: Path) -> Path:
     return Path(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
 
 
-def environment() -> dict[str, str]:
-    """The caller's, without what would change what the program shows."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("CURATE_")}
-    return kept | {"OMP_NUM_THREADS": "1", "COLUMNS": "200", "NO_COLOR": "1"}
-
-
 def start(folder: Path, *arguments: object) -> subprocess.Popen[str]:
     """Start `curate` in `folder` and leave it running."""
     return subprocess.Popen(
@@ -88,18 +86,27 @@ def start(folder: Path, *arguments: object) -> subprocess.Popen[str]:
     )
 
 
-def run(
-    folder: Path, *arguments: object, code: int = 0, stdin: str = ""
-) -> subprocess.CompletedProcess[str]:
-    """Run `curate` in `folder`; its exit code must be `code`, and it never shows a traceback."""
-    done = subprocess.run(
-        [sys.executable, "-m", "curate", *map(str, arguments)],
-        cwd=folder,
-        env=environment(),
-        text=True,
-        input=stdin,
-        capture_output=True,
-    )
+def run(folder: Path, *arguments: object, code: int = 0, stdin: str = "") -> CompletedProcess[str]:
+    """Run `curate` in `folder`; its exit code must be `code`, and it never shows a traceback.
+
+    It is forked from a process that has imported it already.
+    """
+    with TemporaryDirectory() as place:
+        streams = Streams(*(Path(place) / name for name in ("stdin", "stdout", "stderr")))
+        Path(streams.stdin).write_text(stdin)
+        ended = Fork(folder, arguments, streams=streams).go().end()
+        stdout = Path(streams.stdout).read_text()
+    return _checked(CompletedProcess("curate", ended.code, stdout, ended.said), code)
+
+
+def run_anew(folder: Path, *arguments: object) -> CompletedProcess[str]:
+    """The same in a process that begins as a person's does; its exit code must be 0."""
+    process = start(folder, *arguments)
+    stdout, stderr = process.communicate()
+    return _checked(CompletedProcess("curate", process.returncode, stdout, stderr), 0)
+
+
+def _checked(done: CompletedProcess[str], code: int) -> CompletedProcess[str]:
     assert "Traceback" not in done.stderr, done.stderr
     assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
     return done

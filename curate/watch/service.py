@@ -60,6 +60,8 @@ class Watch:
         self._next_scan = 0.0
         self._next_hint = 0.0
         self._next_due_check = 0.0
+        self._arrived = False
+        """Whether images have come since it was last looked whether a fine-tune is due."""
         self._tried = NEVER
         self._root_is: tuple[int, int] | None = None
         self._refused: set[tuple[Path, str]] = set()
@@ -91,6 +93,8 @@ class Watch:
         due = [now if self.has_room else self._next_scan, self._tracker.next_due(now)]
         if self._child or self.config.finetune_minutes:
             due.append(now + 1.0)
+        if self._arrived:
+            due.append(self._next_due_check)
         if self.manager.every:
             due.append(now + self.manager.every)
         return max(0.5, min(moment for moment in due if moment is not None) - now)
@@ -196,6 +200,7 @@ class Watch:
         scored = self.scorer.score_active(lambda _: self.go_on())
         self.total.ingested.add(ingested)
         self.total.scored += scored
+        self._arrived = True
         self._on_event(Arrived(ingested, scored))
 
     def _score_queued(self) -> None:
@@ -211,7 +216,7 @@ class Watch:
         if self._child is not None:
             self._finetune_ended(self._child, now)
         elif now >= self._next_due_check:
-            self._next_due_check = now + 1.0
+            self._next_due_check, self._arrived = now + 1.0, False
             if images := self._images_due():
                 self._tried = datetime.now(UTC)
                 self._on_event(FinetuneStarted(images))

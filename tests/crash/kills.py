@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
 
+from ..forked import Fork, undisturbed
 from ..program import SHAPES, draw, run
-from .forked import Fork, undisturbed
 from .scenarios import SCENARIOS, Contents, Scenario, leftovers
 
 

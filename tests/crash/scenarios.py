@@ -19,8 +19,8 @@ from curate.catalog.engine import make_engine
 from curate.catalog.schema import open_catalog
 from curate.model.checkpoint import WEIGHTS, is_whole
 
+from ..forked import Before, nothing
 from ..program import SHAPES, draw, run
-from .forked import Before, nothing
 
 Contents = dict[str, Any]
 MIGRATION = "CREATE TABLE extra (name TEXT NOT NULL, PRIMARY KEY (name));"

@@ -18,15 +18,16 @@ from pathlib import Path
 
 import pytest
 
-from .forked import Ended, tampered, traced, undisturbed
+from ..forked import Ended, undisturbed
 from .kills import Ready, make_ready
 from .scenarios import SCENARIOS, leftovers
+from .tampering import tampered, traced
 
 WRITING = (
     "write,pwrite64,fsync,fdatasync,ftruncate,rename,renameat,renameat2,link,linkat,unlink,unlinkat"
 )
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="strace is Linux's")
-SOME = 12
+SOME = 8
 FAULTS = ("signal=SIGKILL", "error=ENOSPC", "error=EIO")
 
 

@@ -22,8 +22,8 @@ from safetensors.numpy import load_file
 
 from curate.images.previews import Previews
 
+from ..forked import Fork, nothing, undisturbed
 from ..program import SHAPES, draw, run, start, status
-from .forked import Fork, nothing, undisturbed
 from .kills import make_ready, rounds
 from .scenarios import SCENARIOS, Contents, images, leftovers
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from .forked import traced
 from .kills import make_ready
 from .scenarios import catalog
+from .tampering import traced
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="strace is Linux's")
 CALLS = "write,pwrite64,fsync,fdatasync,rename,renameat,renameat2"

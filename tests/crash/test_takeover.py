@@ -12,8 +12,8 @@ import pytest
 from curate.recipes import attempt
 from curate.watch.service import Watch
 
+from ..forked import Before, Ended, Fork, nothing
 from ..program import draw, status, wait_until
-from .forked import Before, Ended, Fork, nothing
 from .scenarios import ingested
 
 WATCH = ("watch", "inbox", "--settle", 0)

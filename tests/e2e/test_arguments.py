@@ -17,7 +17,8 @@ from typer.testing import CliRunner
 from curate.cli.app import app
 from curate.workspace import open_workspace
 
-from ..program import draw, environment, run
+from ..forked import environment
+from ..program import draw, run
 
 EMPTY = "An argument is empty"
 RANGE = "Input should be"

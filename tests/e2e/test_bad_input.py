@@ -17,7 +17,8 @@ from PIL import Image
 
 from curate.copies import original_of
 
-from ..program import SHAPES, draw, environment, picture, run, status
+from ..forked import environment
+from ..program import SHAPES, draw, picture, run, status
 
 
 def line_of(folder: Path, *arguments: object, code: int) -> str:

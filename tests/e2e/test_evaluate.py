@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ..program import SHAPES, draw, environment, picture, run, status
+from ..forked import environment
+from ..program import SHAPES, draw, picture, run, run_anew, status
 from .test_bad_input import line_of
 
 
@@ -168,5 +169,5 @@ def test_nothing_is_left_in_the_temporary_folder(
     place.mkdir()
     monkeypatch.setenv("TMPDIR", str(place))
     assert environment()["TMPDIR"] == str(place)
-    run(project, "evaluate", *SIDES)
+    run_anew(project, "evaluate", *SIDES)
     assert list(place.iterdir()) == []

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ..program import SHAPES, draw, run, start, status, wait_until
+from ..program import SHAPES, draw, run, run_anew, start, status, wait_until
 
 
 def inbox_of(folder: Path, ours: int = 60, strange: int = 20) -> Path:
@@ -24,21 +24,23 @@ def inbox_of(folder: Path, ours: int = 60, strange: int = 20) -> Path:
 def test_from_nothing_to_an_export(trained: Path) -> None:
     inbox = inbox_of(trained)
     (inbox / "broken.jpg").write_bytes(b"<html>sign in</html>")
-    watched = json.loads(run(trained, "watch", inbox, "--once", "--settle", 0.2, "--json").stdout)
+    watched = json.loads(
+        run_anew(trained, "watch", inbox, "--once", "--settle", 0.2, "--json").stdout
+    )
     assert watched["images"] == 83
     assert watched["unreadable"] == 1
     assert watched["counts"]["pending"] == 0
-    run(trained, "rate", "10%")
-    result = json.loads(run(trained, "finetune", "--updates", 20, "--force", "--json").stdout)
+    run_anew(trained, "rate", "10%")
+    result = json.loads(run_anew(trained, "finetune", "--updates", 20, "--force", "--json").stdout)
     assert result["outcome"] in ("promoted", "rejected")
     assert result["images"] == 83
     found = status(trained)
     assert found["counts"]["id"] + found["counts"]["ood"] == 83
     assert found["last_finetune"]["reason"] == result["reason"]
-    rows = list(csv.DictReader(io.StringIO(run(trained, "export", "--ood-only").stdout)))
+    rows = list(csv.DictReader(io.StringIO(run_anew(trained, "export", "--ood-only").stdout)))
     assert len(rows) == found["counts"]["ood"]
     assert {row["tag"] for row in rows} <= {"ood"}
-    assert "broken.jpg" in run(trained, "list", "unreadable:").stdout
+    assert "broken.jpg" in run_anew(trained, "list", "unreadable:").stdout
 
 
 @pytest.mark.parametrize("images", [3, 4])

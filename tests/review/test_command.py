@@ -19,7 +19,8 @@ from curate.catalog.engine import read
 from curate.workspace import open_workspace
 
 from ..catalog.cases import name_of
-from ..program import environment, run
+from ..forked import environment
+from ..program import run
 from .known import JSON
 from .made import Visitor, add_images, add_network, project, served
 from .raw import line, request

@@ -17,7 +17,7 @@ from curate.score import Scorer
 from curate.watch.events import Event, Reading
 from curate.workspace import open_workspace
 
-from ..crash.forked import Ended, Fork
+from ..forked import Ended, Fork
 from ..watch.inbox import Inbox
 from .disk import Disk
 from .dying import dying, make_newer

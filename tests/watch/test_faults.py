@@ -19,7 +19,8 @@ from curate.watch import watch
 from curate.watch.events import Arrived, Event
 from curate.watch.hints import observed
 
-from ..program import draw, environment, picture, run, start, status, wait_until
+from ..forked import environment
+from ..program import draw, picture, run, start, status, wait_until
 from .inbox import SCAN, SETTLE, Inbox
 
 

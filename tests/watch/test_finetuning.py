@@ -113,3 +113,22 @@ def test_of_an_error_of_usage_the_line_that_says_it_is_told(
     assert isinstance(told, FinetuneImpossible)
     assert told.exit_code == 2
     assert "Invalid value for '--seed'" in told.reason
+
+
+def test_it_begins_a_second_after_the_images_that_make_it_due_and_no_scan_later(
+    workspace: Workspace, trained: Path
+) -> None:
+    inbox = trained / "inbox"
+    [waiting] = inbox.iterdir()
+    waiting.rename(trained / "later.png")
+    with ExitStack() as stack:
+        due = Due(workspace, inbox, FAILS, stack)
+        due.service.turn(0.0)
+        assert due.service.pause(0.0) > 1.0, "nothing has come"
+        (trained / "later.png").rename(waiting)
+        due.service.hints.hint(inbox)
+        due.service.turn(0.5)
+        assert due.started() == 0
+        assert due.service.pause(0.5) <= 0.5
+        due.service.turn(1.0)
+        assert due.started() == 1

@@ -14,7 +14,8 @@ import pytest
 
 from curate.watch.manager import ServiceManager
 
-from ..program import draw, environment
+from ..forked import environment
+from ..program import draw
 from .inbox import Inbox
 
 

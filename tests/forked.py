@@ -1,4 +1,4 @@
-"""The program forked from a process that has imported it already, so that a kill costs little.
+"""The program forked from a process that has imported it already, so that a run costs little.
 
 What runs is what `curate` runs, from its first instruction after the imports on.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import subprocess
 import sys
 import threading
 import time
@@ -17,9 +16,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from ..program import environment
-
-SECONDS = 120.0
+SECONDS = 300.0
 _PRELOADED = [
     "curate.cli",
     "curate.backup",
@@ -29,15 +26,31 @@ _PRELOADED = [
     "curate.ingest",
     "curate.train",
     "curate.watch.service",
-    "tests.crash.forked",
+    "tests.forked",
     "torch._dynamo",  # an optimiser's first step would load it, for seconds
 ]
+SAID = "said.txt"
 Before = Callable[[], None]
 """What a fork does first; it must be importable."""
 
 
+def environment() -> dict[str, str]:
+    """The caller's, without what would change what the program shows."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("CURATE_")}
+    return kept | {"OMP_NUM_THREADS": "1", "COLUMNS": "200", "NO_COLOR": "1"}
+
+
 def nothing() -> None:
     """Be the program as it is."""
+
+
+@dataclass(frozen=True)
+class Streams:
+    """The files that a run reads and writes, from its folder."""
+
+    stdin: Path | str = os.devnull
+    stdout: Path | str = SAID
+    stderr: Path | str = SAID
 
 
 @dataclass(frozen=True)
@@ -50,19 +63,30 @@ class Ended:
 
 
 class Fork:
-    """`curate` with these arguments in `folder`, after `before`; it stands still until `go`."""
+    """`curate` with these arguments in `folder`, after `before`; it stands still until `go`.
+
+    What it says lies in said.txt of the folder, unless `streams` says otherwise.
+    """
 
     # A start looks after all processes of this one: two threads that read the code of an ended one
     # at once would lose it.
     _reading = threading.Lock()
 
-    def __init__(self, folder: Path, arguments: Sequence[object], before: Before) -> None:
-        self._said = folder / "said.txt"
+    def __init__(
+        self,
+        folder: Path,
+        arguments: Sequence[object],
+        before: Before = nothing,
+        streams: Streams | None = None,
+    ) -> None:
+        streams = streams or Streams()
+        self._said = folder / streams.stderr
         self._began = time.monotonic()
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(_PRELOADED)
         self._gate, inner = context.Pipe()
-        given = (folder, [*map(str, arguments)], before, inner)
+        told = ([*map(str, arguments)], environment(), streams)
+        given = (folder, *told, before, inner)
         self._process: BaseProcess = context.Process(target=_run, args=given)
         with self._reading:
             self._process.start()
@@ -103,49 +127,18 @@ def undisturbed(folder: Path, arguments: Sequence[object], before: Before = noth
     return ended
 
 
-def tampered(
-    folder: Path, arguments: Sequence[object], inject: str, before: Before = nothing
-) -> Ended:
-    """Run it under strace, which does what `inject` says to its system calls (`-e inject=`).
-
-    To those of its main thread: that one alone writes, but for requests to the decode workers.
-    """
-    calls = inject.partition(":")[0]
-    return _under_strace(
-        folder, arguments, before, os.devnull, f"trace={calls}", f"inject={inject}"
-    )
-
-
-def traced(folder: Path, arguments: Sequence[object], calls: str, before: Before = nothing) -> str:
-    """Run it to its good end; every one of these system `calls`, with its files, as strace says."""
-    trace = folder / "trace.txt"
-    ended = _under_strace(folder, arguments, before, trace, f"trace={calls}")
-    assert ended.code == 0, ended
-    return trace.read_text()
-
-
-def _under_strace(
-    folder: Path, arguments: Sequence[object], before: Before, out: Path | str, *expressions: str
-) -> Ended:
-    fork = Fork(folder, arguments, before)
-    command = ["strace", "-y", "-s", "9999", "-p", str(fork.pid), "-o", str(out)]
-    options = [part for expression in expressions for part in ("-e", expression)]
-    with subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True) as tracer:
-        assert tracer.stderr is not None
-        said = tracer.stderr.readline()
-        if "attached" not in said:
-            fork.kill()
-            raise AssertionError(f"strace does not run here: {said}")
-        return fork.go().end()
-
-
-def _run(folder: Path, arguments: list[str], before: Before, gate: Connection) -> None:
+def _run(
+    folder: Path,
+    arguments: list[str],
+    environment: dict[str, str],
+    streams: Streams,
+    before: Before,
+    gate: Connection,
+) -> None:
     os.chdir(folder)
     os.environ.clear()
-    os.environ.update(environment())
-    said = os.open("said.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    for number in (1, 2):
-        os.dup2(said, number)
+    os.environ.update(environment)
+    _connect(streams)
     gate.send(os.getpid())
     gate.recv()
     before()
@@ -156,3 +149,11 @@ def _run(folder: Path, arguments: list[str], before: Before, gate: Connection) -
     torch.set_num_threads(1)  # the variable comes too late: torch has been imported
     sys.argv = ["curate", *arguments]
     main()
+
+
+def _connect(streams: Streams) -> None:
+    os.dup2(os.open(streams.stdin, os.O_RDONLY), 0)
+    sys.stdin = os.fdopen(0, closefd=False)
+    new = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    os.dup2(os.open(streams.stdout, new), 1)
+    os.dup2(1 if streams.stderr == streams.stdout else os.open(streams.stderr, new), 2)
