@@ -92,6 +92,21 @@ def test_buttons_do_what_their_keys_do(browser: Browser, tmp_path: Path) -> None
         wait_until(lambda: judged(tmp_path) == {name_of(0), name_of(2)})
 
 
+def test_a_button_that_has_the_focus_is_pressed_by_keyboard(
+    browser: Browser, tmp_path: Path
+) -> None:
+    project(tmp_path, 5)
+    with reviewing(browser, tmp_path) as seen:
+        for number, (key, name) in enumerate([(" ", "Out"), ("Enter", "Ours")]):
+            seen.in_focus(number)
+            seen.page.locator("main .tools").get_by_role("button", name=name).focus()
+            seen.press(key)
+        seen.in_focus(2)
+        expect(seen.page.locator("#large")).to_be_hidden()
+        wait_until(lambda: len(judged(tmp_path)) == 2)
+        assert [word(tmp_path, n)[0] for n in range(2)] == ["ood", "id"]
+
+
 def test_previews_are_blurred_until_they_are_hovered(browser: Browser, tmp_path: Path) -> None:
     project(tmp_path, 3)
     with reviewing(browser, tmp_path) as seen:

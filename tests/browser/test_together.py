@@ -8,9 +8,12 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Route, expect
 
+from curate.review.desk import NEWS
+
 from ..catalog.cases import name_of
+from ..program import wait_until
 from ..review.made import project, served
-from .seen import Seen, catalogued, reviewing, seeing, serving, word
+from .seen import Seen, catalogued, crowd, reviewing, seeing, serving, word
 
 
 @contextmanager
@@ -113,6 +116,45 @@ def test_all_that_match_is_what_was_counted(browser: Browser, tmp_path: Path) ->
             ("id", "cup", "bert"),
             ("ood", "cup", "anna"),
         ]
+
+
+def test_when_more_match_by_now_nothing_is_judged(browser: Browser, tmp_path: Path) -> None:
+    project(tmp_path, 5)
+    with anna_and_bert(browser, tmp_path) as (anna, bert):
+        bert.in_focus(0)
+        bert.press("i")
+        bert.saying("1 image: ID.")
+        anna.ask("reviewed:yes")
+        anna.page.locator("#grid").focus()
+        anna.page.route("**/api/news*", lambda route: None)
+        anna.press("Control+a")
+        expect(anna.page.locator("#selected")).to_have_text(
+            "all 1 image that match, 1 of them judged before"
+        )
+        bert.press("i")
+        expect(bert.cell(1)).to_have_attribute("data-by", "person")
+        wait_until(lambda: word(tmp_path, 1) == ("id", "fish", "bert"))
+        anna.excused.append("400 (Bad Request)")
+        anna.press("o")
+        anna.saying("Not kept: more images match by now; nothing was recorded. Select them anew")
+        assert {who for _, _, who in catalogued(tmp_path, "reviewed:yes").values()} == {"bert"}
+
+
+def test_after_very_many_changes_the_queue_is_read_anew(browser: Browser, tmp_path: Path) -> None:
+    crowd(tmp_path, NEWS + 60, flagged=NEWS + 60)
+    with anna_and_bert(browser, tmp_path) as (anna, bert):
+        anna.ask("")
+        bert.in_focus(0)
+        bert.press("Control+a")
+        expect(bert.page.locator("#selected")).to_have_text("all 560 images that match")
+        bert.press("i")
+        bert.saying("560 images: ID.")
+        expect(anna.cell(0)).to_have_attribute("data-by", "person")
+        expect(anna.cell(99)).to_have_attribute("data-by", "person")
+        anna.page.locator("#grid").focus()
+        anna.press("o")
+        anna.saying("1 image: OOD.")
+        assert word(tmp_path, 0) == ("ood", "cup", "anna")
 
 
 def test_two_tabs_of_one_reviewer_agree(browser: Browser, tmp_path: Path) -> None:
