@@ -42,7 +42,7 @@ class Delivery:
                 return LOOK_SECONDS
             self._target.deliver([record(row) for row in rows])
             self._hooks.accepted([row.sha256 for row in rows], datetime.now(UTC))
-        except CurateError as error:
+        except (CurateError, OSError) as error:  # OSError: no room for what a command says, say
             self._failed(str(error))
             return None
         self._pause = FIRST_PAUSE

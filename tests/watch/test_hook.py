@@ -20,6 +20,7 @@ from curate.errors import UsageError
 from curate.export.rows import COLUMNS
 from curate.watch.delivery import BATCH, Delivery
 from curate.watch.hook import Command, NotAccepted, Row, Url, signed, target_of
+from curate.workspace import open_workspace
 
 from ..program import draw, run, start, status, wait_until
 
@@ -147,8 +148,6 @@ class Fails:
 
 
 def test_what_was_not_taken_stays_and_is_tried_with_growing_pauses(trained: Path) -> None:
-    from curate.workspace import open_workspace
-
     draw(trained / "inbox", "disc", range(1000, 1000 + BATCH + 5))
     with open_workspace(str(trained / ".curate"), create=False) as workspace:
         workspace.catalog.hooks.set()
@@ -169,6 +168,24 @@ def test_what_was_not_taken_stays_and_is_tried_with_growing_pauses(trained: Path
         assert tuple(target.told[0][0]) == COLUMNS
         assert delivery.next_pause() == 1.0
         assert status(trained)["hook_waiting"] == 0
+
+
+def test_a_full_disk_ends_no_delivery(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full() -> None:
+        raise OSError(28, "No space left on device")
+
+    draw(trained / "inbox", "disc", range(1000, 1001))
+    with open_workspace(str(trained / ".curate"), create=False) as workspace:
+        workspace.catalog.hooks.set()
+        run(trained, "ingest", "inbox")
+        delivery = Delivery(workspace.catalog.hooks, Command(("true",)))
+        with monkeypatch.context() as patched:
+            patched.setattr("curate.watch.hook.TemporaryFile", full)
+            assert delivery.turn() is None
+        [failure] = delivery.failures()
+        assert "No space left on device" in failure.reason
+        assert delivery.turn() == 0.0
+        assert workspace.catalog.hooks.due(1) == []
 
 
 def test_a_watch_tells_and_what_a_kill_left_is_told_by_the_next(trained: Path) -> None:
