@@ -60,11 +60,14 @@ class Scorer:
     ) -> None:
         """Score everything with each role's checkpoint, then switch the roles in one commit.
 
-        Images that arrive meanwhile are scored too before the switch. `fence` names the lease
-        under which this is done; raises HeldByAnother when it has passed on.
+        Images that arrive meanwhile are scored too before the switch, and before all that scores
+        of checkpoints long out of service make room. `fence` names the lease under which this is
+        done; raises HeldByAnother when it has passed on.
         """
         models = self._workspace.catalog.models
         total = sum(models.begin_scoring(name) for name in sorted(set(serving.values())))
+        while models.forget_scores(BATCH):
+            on_images(0, total)
         while True:
             done = 0
             for name in sorted(set(serving.values())):

@@ -8,7 +8,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import aliased
 
 from curate.catalog.engine import read
-from curate.catalog.models import in_service
+from curate.catalog.serving import in_service
 from curate.catalog.tables import Image, Score
 
 

@@ -20,9 +20,9 @@ from sqlalchemy.orm import Mapped
 from curate.catalog import listing
 from curate.catalog.columns import Base, key, number_key
 from curate.catalog.engine import chunks, insert, read, write
-from curate.catalog.models import in_service
 from curate.catalog.query import Query
 from curate.catalog.rows import columns, made
+from curate.catalog.serving import in_service
 from curate.catalog.tables import Score
 from curate.catalog.views import CurrentTag
 

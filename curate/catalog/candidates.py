@@ -12,9 +12,9 @@ from datetime import datetime
 from sqlalchemy import Connection, Select, select, union
 
 from curate.catalog.counting import scored, total
-from curate.catalog.models import in_service
 from curate.catalog.query import Query
 from curate.catalog.rates import rate_in_force
+from curate.catalog.serving import in_service
 from curate.catalog.tables import Image, Pending, Review, Score
 from curate.catalog.verdicts import standing
 

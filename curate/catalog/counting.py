@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, ScalarSelect, case, func, select
 
-from curate.catalog.models import in_service
 from curate.catalog.rates import rate_in_force
 from curate.catalog.rows import Counts
+from curate.catalog.serving import in_service
 from curate.catalog.tables import Score, Source, Tally, Total
 
 

@@ -9,8 +9,8 @@ from sqlalchemy import Engine, select
 from curate.catalog import counting
 from curate.catalog.counting import Level
 from curate.catalog.engine import read
-from curate.catalog.models import in_service
 from curate.catalog.rows import columns, made
+from curate.catalog.serving import in_service
 from curate.catalog.tables import Score
 from curate.catalog.views import CurrentTag
 

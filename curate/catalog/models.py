@@ -18,6 +18,13 @@ from curate.catalog.engine import chunks, insert, read, write
 from curate.catalog.leases import check_fence
 from curate.catalog.notices import announce
 from curate.catalog.rows import columns, made, values
+from curate.catalog.serving import (
+    check_parent,
+    in_service,
+    near_service,
+    put_in_service,
+    retire,
+)
 from curate.catalog.tables import (
     Activation,
     Checkpoint,
@@ -27,9 +34,10 @@ from curate.catalog.tables import (
     Score,
     Scoring,
     Snapshot,
+    Tally,
 )
 from curate.catalog.tally import counting_scores
-from curate.errors import NoCheckpoint, Superseded, UsageError
+from curate.errors import NoCheckpoint, UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +163,21 @@ class Models:
     def drop_candidates(self) -> None:
         """Drop the queues of checkpoints that serve in no role, left by a fine-tune that died."""
         with write(self._engine) as connection:
-            _retire(connection)
+            retire(connection)
+
+    def forget_scores(self, limit: int) -> int:
+        """Drop scores of a checkpoint that serves no more, `limit` at most; returns how many.
+
+        Kept are those of checkpoints that have a queue, and of the ones that served before those in
+        service, so that the way back is short. Any other scores anew when it is to serve again.
+        """
+        with write(self._engine) as connection:
+            identity = Checkpoint.checkpoint_id
+            retired = select(identity).where(identity.not_in(near_service(connection)))
+            for checkpoint_id in connection.scalars(retired).all():
+                if gone := _forget(connection, checkpoint_id, limit):
+                    return gone
+        return 0
 
     def activate(
         self,
@@ -185,10 +207,10 @@ class Models:
                 announce(connection, detector, now)
             for role, checkpoint_id in serving.items():
                 if in_service(connection, role) != checkpoint_id:
-                    _put_in_service(connection, role, checkpoint_id, reason, now)
+                    put_in_service(connection, role, checkpoint_id, reason, now)
             if "detector" in serving:
-                _check_parent(connection, serving["detector"])
-            _retire(connection)
+                check_parent(connection, serving["detector"])
+            retire(connection)
         return True
 
     def active(self, role: str) -> str | None:
@@ -252,38 +274,14 @@ def _fill(connection: Connection, checkpoint_id: str, among: Sequence[str] | Non
     connection.execute(rows.on_conflict_do_nothing())
 
 
-def in_service(connection: Connection, role: str) -> str | None:
-    """The checkpoint that serves in `role`, None before there is one."""
-    newest = select(Activation.checkpoint_id).where(Activation.role == role)
-    return connection.scalar(newest.order_by(Activation.seq.desc()).limit(1))
-
-
-def _put_in_service(
-    connection: Connection, role: str, checkpoint_id: str, reason: str, now: datetime
-) -> None:
-    last = connection.scalar(select(func.max(Activation.seq)).where(Activation.role == role))
-    connection.execute(
-        insert(connection, Activation).values(
-            role=role,
-            seq=(last or 0) + 1,
-            checkpoint_id=checkpoint_id,
-            activated_at=now,
-            reason=reason,
-        )
-    )
-
-
-def _check_parent(connection: Connection, detector: str) -> None:
-    parent = select(Checkpoint.parent_id).where(Checkpoint.checkpoint_id == detector)
-    if connection.scalar(parent) not in (None, in_service(connection, "classifier")):
-        raise Superseded
-
-
-def _retire(connection: Connection) -> None:
-    """Drop the queues of checkpoints that serve in no role."""
-    serving = {in_service(connection, "classifier"), in_service(connection, "detector")} - {None}
-    connection.execute(delete(Pending).where(Pending.checkpoint_id.not_in(serving)))
-    connection.execute(delete(Scoring).where(Scoring.checkpoint_id.not_in(serving)))
+def _forget(connection: Connection, checkpoint_id: str, limit: int) -> int:
+    made = Score.checkpoint_id == checkpoint_id
+    hashes = connection.scalars(select(Score.sha256).where(made).limit(limit)).all()
+    with counting_scores(connection, hashes, checkpoint_id):
+        connection.execute(delete(Score).where(made, Score.sha256.in_(hashes)))
+    if len(hashes) < limit:
+        connection.execute(delete(Tally).where(Tally.checkpoint_id == checkpoint_id))
+    return len(hashes)
 
 
 def _made(row: Sequence[Any]) -> CheckpointRow:

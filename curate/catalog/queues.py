@@ -23,10 +23,10 @@ from curate.catalog import listing
 from curate.catalog.audits import AuditImage, newest
 from curate.catalog.counting import lowest_flagged
 from curate.catalog.engine import read
-from curate.catalog.models import in_service
 from curate.catalog.query import Query
 from curate.catalog.rates import rate_in_force
 from curate.catalog.rows import ImageRow
+from curate.catalog.serving import in_service
 from curate.catalog.tables import Image, Score
 from curate.errors import UsageError
 

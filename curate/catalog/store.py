@@ -20,7 +20,7 @@ from curate.catalog.engine import chunks, insert, read, write
 from curate.catalog.handed import Handed
 from curate.catalog.hooks import Hooks
 from curate.catalog.leases import Leases
-from curate.catalog.models import Models, in_service
+from curate.catalog.models import Models
 from curate.catalog.notices import announce
 from curate.catalog.places import Place, Stat, places, seen_as, seen_last
 from curate.catalog.query import Query
@@ -40,6 +40,7 @@ from curate.catalog.rows import (
     values,
 )
 from curate.catalog.runs import Runs
+from curate.catalog.serving import in_service
 from curate.catalog.tables import (
     Image,
     Pending,

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from curate.catalog.models import LabeledRow
 from curate.catalog.query import Query
 from curate.catalog.store import Catalog
-from curate.catalog.tables import Activation
+from curate.catalog.tables import Activation, Score, Tally
 from curate.errors import HeldByAnother, NoCheckpoint, Superseded, UsageError
 
 from .cases import NOW, AddCheckpoint, Place, after, image, name_of, score, stored
@@ -188,6 +188,38 @@ def test_switching_back_is_another_row(
         ("detector", 2, tuned),
         ("detector", 3, active),
     ]
+
+
+def test_scores_of_what_served_long_ago_are_forgotten(
+    catalog: Catalog, source_id: str, active: str, checkpoint: AddCheckpoint, place: Place
+) -> None:
+    catalog.add_images(source_id, [image(number) for number in range(5)], NOW)
+    catalog.add_scores(active, [score(number) for number in range(5)], NOW)
+    catalog.reviews.add([(name_of(0), "ood", None)], "ann", NOW)
+
+    def serves(name: str) -> str:
+        made = checkpoint(name, parent=active)
+        catalog.models.begin_scoring(made)
+        catalog.add_scores(made, [score(number) for number in range(5)], NOW)
+        assert catalog.models.activate({"detector": made}, name, NOW)
+        return made
+
+    def scored_by() -> set[str]:
+        return {made for (made,) in stored(place, select(Score.checkpoint_id))}
+
+    first, second = serves("first tuned"), serves("second tuned")
+    assert catalog.models.forget_scores(2) == 0, "the classifier, what serves, and what did before"
+    third = serves("third tuned")
+    dead = checkpoint("of a fine-tune that died", parent=active)
+    catalog.models.begin_scoring(dead)
+    catalog.add_scores(dead, [score(0)], NOW)
+    assert sorted(catalog.models.forget_scores(2) for _ in range(5)) == [0, 0, 1, 2, 2]
+    assert scored_by() == {active, second, third, dead}, "the dead one has a queue yet"
+    catalog.models.drop_candidates()
+    assert [catalog.models.forget_scores(2) for _ in range(2)] == [1, 0]
+    assert scored_by() == {active, second, third}
+    assert {made for (made,) in stored(place, select(Tally.checkpoint_id))} == scored_by()
+    assert catalog.models.begin_scoring(first) == 5, "to serve again it scores anew"
 
 
 def test_candidates_of_the_dead_lose_their_queues(

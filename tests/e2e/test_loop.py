@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import signal
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -150,6 +152,24 @@ def test_models_switch_back(trained: Path) -> None:
     run(trained, "models", "use", first[:12])
     assert status(trained)["detector"]["checkpoint"]["checkpoint_id"] == first
     assert len(json.loads(run(trained, "models", "list", "--json").stdout)["checkpoints"]) == 2
+
+
+def test_a_network_long_out_of_service_scores_anew_to_serve_again(trained: Path) -> None:
+    run(trained, "ingest", inbox_of(trained))
+    first = status(trained)["detector"]["checkpoint"]["checkpoint_id"]
+
+    def scores() -> dict[str, int]:
+        with closing(sqlite3.connect(trained / ".curate" / "catalog.db")) as catalog:
+            return dict(catalog.execute("SELECT checkpoint_id, COUNT(*) FROM score GROUP BY 1"))
+
+    for seed, kept in ((1, 2), (2, 3), (3, 3)):
+        run(trained, "train", "labeled", "--epochs", 1, "--image-size", 32, "--seed", seed)
+        assert list(scores().values()) == [83] * kept
+    assert first not in scores()
+    run(trained, "models", "use", first[:12])
+    found = status(trained)
+    assert found["detector"]["checkpoint"]["checkpoint_id"] == first
+    assert (found["counts"]["pending"], scores()[first]) == (0, 83)
 
 
 def test_imagefolder_copies_by_class(trained: Path) -> None:
