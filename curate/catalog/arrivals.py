@@ -1,11 +1,10 @@
-"""The images that arrived last, and what the networks in service say of them."""
+"""The images that arrived last, and what the detector says of them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from sqlalchemy import Engine, select
-from sqlalchemy.orm import aliased
 
 from curate.catalog.engine import read
 from curate.catalog.serving import in_service
@@ -14,7 +13,7 @@ from curate.catalog.tables import Image, Score
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """The predicted class of an image, and how unusual it is among images of our classes."""
+    """What the detector takes an image for, and how unusual it is among images of our classes."""
 
     label: str
     p_value: float
@@ -22,7 +21,6 @@ class Arrival:
 
 def latest(engine: Engine, limit: int) -> list[Arrival]:
     """The `limit` images that arrived last, newest first; those without a score are left out."""
-    classifier = aliased(Score)
     with read(engine) as connection:
         newest = (
             select(Image.sha256, Image.first_seen)
@@ -31,14 +29,9 @@ def latest(engine: Engine, limit: int) -> list[Arrival]:
             .subquery()
         )
         rows = (
-            select(classifier.label, Score.p_value)
-            .select_from(newest)
-            .join(Score, Score.sha256 == newest.c.sha256)
-            .join(classifier, classifier.sha256 == newest.c.sha256)
-            .where(
-                Score.checkpoint_id == in_service(connection, "detector"),
-                classifier.checkpoint_id == in_service(connection, "classifier"),
-            )
+            select(Score.label, Score.p_value)
+            .join(newest, newest.c.sha256 == Score.sha256)
+            .where(Score.checkpoint_id == in_service(connection, "detector"))
             .order_by(newest.c.first_seen.desc(), newest.c.sha256.desc())
         )
         return [Arrival(label, p_value) for label, p_value in connection.execute(rows)]

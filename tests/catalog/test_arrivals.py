@@ -1,4 +1,4 @@
-"""The images that arrived last, with what the networks in service say."""
+"""The images that arrived last, with what the detector says."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_the_newest_come_first_and_those_without_a_score_are_left_out(
     assert latest(catalog.engine, 3) == expected[:2]
 
 
-def test_each_network_says_what_it_serves_for(
+def test_the_detector_in_service_says_it(
     catalog: Catalog, source_id: str, active: str, checkpoint: AddCheckpoint
 ) -> None:
     detector = checkpoint("detector", active)
@@ -29,7 +29,7 @@ def test_each_network_says_what_it_serves_for(
     catalog.add_scores(detector, [score(0, 0.1, "coat")], NOW)
     assert latest(catalog.engine, 1) == [Arrival("shirt", 0.9)]
     catalog.models.activate({"detector": detector}, "finetuned", NOW)
-    assert latest(catalog.engine, 1) == [Arrival("shirt", 0.1)]
+    assert latest(catalog.engine, 1) == [Arrival("coat", 0.1)]
 
 
 def test_without_a_network_there_is_nothing(catalog: Catalog, source_id: str) -> None:
