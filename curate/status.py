@@ -47,11 +47,6 @@ class Status:
     """Images that `--on-tag` of a watch has yet to tell of."""
 
 
-def percent(share: float) -> str:
-    """A share for people: one decimal, or as many as a small rate needs."""
-    return f"{share:.1%}" if round(share, 3) == share else f"{100 * share:.3g}%"
-
-
 def too_few_calibrated(workspace: Workspace, rate: float) -> int | None:
     """How many images the detector is calibrated with, where these can flag nothing at `rate`."""
     count = fewest_calibration(workspace)

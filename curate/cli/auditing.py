@@ -10,9 +10,8 @@ from curate import console
 from curate.cli.app import app
 from curate.cli.options import MOST_ROWS, Catalog, Device, Json, QueryWords
 from curate.cli.shown import Stages, plain
-from curate.cli.words import counted
+from curate.cli.words import counted, percent
 from curate.errors import UsageError
-from curate.status import percent
 
 if TYPE_CHECKING:
     from curate.audit import Audited

@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from curate.catalog.query import Query, parse
-from curate.cli import standing
 from curate.cli.app import app
 from curate.cli.options import (
     MOST_ROWS,
@@ -39,6 +38,7 @@ def list_images(
     catalog: Catalog = None,
 ) -> None:
     """What the catalog holds, oldest first."""
+    from curate.cli import standing
     from curate.workspace import open_workspace
 
     if null and json:
@@ -72,6 +72,7 @@ def export(
     catalog: Catalog = None,
 ) -> None:
     """Hand the catalog on: a manifest, copies in one folder a class, or a tool's own form."""
+    from curate.cli import standing
     from curate.copies import Manner
     from curate.export import Options
     from curate.workspace import open_workspace
@@ -98,6 +99,7 @@ def export(
 @app.command()
 def status(json: Json = False, catalog: Catalog = None) -> None:
     """Counts, networks in service, alarm rate, last scan, last fine-tune and its outcome."""
+    from curate.cli import standing
     from curate.status import status
     from curate.workspace import open_workspace
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from curate import console
-from curate.cli import shown, watching
+from curate.cli import shown
 from curate.cli.app import app
 from curate.cli.options import (
     LONGEST_SETTLE,
@@ -96,6 +96,7 @@ def watch(
     catalog: Catalog = None,
 ) -> None:
     """Catalog and tag images as they arrive; fine-tune when due."""
+    from curate.cli import watching
     from curate.watch.hook import target_of
     from curate.workspace import open_workspace
 
@@ -132,6 +133,7 @@ def _watch(
     target: Target | None,
 ) -> Watched:
     """Watch, and tell of it on standard error, to the service manager and to Prometheus."""
+    from curate.cli import watching
     from curate.model.device import choose_device
     from curate.score import Scorer
     from curate.watch import watch

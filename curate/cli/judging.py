@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from curate import console
-from curate.cli import standing
 from curate.cli.app import app
 from curate.cli.options import Catalog, Json, Null, Reviewer, Verdict, login, names_of
 from curate.cli.words import counted, images_are
@@ -140,6 +139,7 @@ def rate(
     catalog: Catalog = None,
 ) -> None:
     """Show or choose the false-alarm rate that tags are made with; re-tags at once."""
+    from curate.cli import standing
     from curate.tagging import choose_rate
     from curate.workspace import open_workspace
 

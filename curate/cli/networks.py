@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from curate import console
-from curate.cli import shown, standing
+from curate.cli import shown
 from curate.cli.app import app, models_app
 from curate.cli.options import (
     FASTEST,
@@ -150,6 +150,7 @@ def _on_command_line(context: typer.Context, name: str) -> bool:
 @models_app.command("list")
 def list_models(json: Json = False, catalog: Catalog = None) -> None:
     """Every trained network and every fine-tune, with what came of it."""
+    from curate.cli import standing
     from curate.workspace import open_workspace
 
     with open_workspace(catalog, create=False) as workspace:
@@ -162,6 +163,7 @@ def show_model(
     catalog: Catalog = None,
 ) -> None:
     """Everything that is known of one network, as JSON."""
+    from curate.cli import standing
     from curate.workspace import open_workspace
 
     with open_workspace(catalog, create=False) as workspace:

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from curate import console
-from curate.catalog.store import Catalog
 from curate.cli.words import counted, near
 from curate.console import safe
-from curate.demo import Demo
-from curate.ingest import Ingested
 
 if TYPE_CHECKING:
+    from curate.catalog.store import Catalog
+    from curate.demo import Demo
     from curate.finetune import FinetuneResult
+    from curate.ingest import Ingested
     from curate.recipes.pretraining import Epoch
     from curate.recipes.runs import Update
     from curate.train import Trained

@@ -19,7 +19,7 @@ from curate.catalog.query import Query
 from curate.catalog.runs import RunRow
 from curate.cli.histogram import histogram_lines
 from curate.cli.shown import plain
-from curate.cli.words import counted, near
+from curate.cli.words import counted, near, percent
 from curate.console import safe
 from curate.copies import original_of
 from curate.drift import Jump
@@ -27,7 +27,7 @@ from curate.errors import CheckpointRefused, UsageError
 from curate.export import Format, Options, export, plan
 from curate.export.manifests import write_manifest
 from curate.export.rows import records, shown_path
-from curate.status import Active, Status, percent, too_few_calibrated
+from curate.status import Active, Status, too_few_calibrated
 from curate.workspace import Workspace
 
 

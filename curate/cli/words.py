@@ -20,3 +20,8 @@ def images_are(count: int) -> str:
 def near(path: object) -> str:
     """A path as seen from the working directory."""
     return safe(str(path).removeprefix(f"{Path.cwd()}/"))
+
+
+def percent(share: float) -> str:
+    """A share for people: one decimal, or as many as a small rate needs."""
+    return f"{share:.1%}" if round(share, 3) == share else f"{100 * share:.3g}%"

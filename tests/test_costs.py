@@ -1,0 +1,188 @@
+"""What the hot paths ask of disk and database, counted: a slower way of doing them shows here."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import torch
+from sqlalchemy import event
+
+from curate.catalog.query import Query, parse
+from curate.images.decode import Decoder
+from curate.ingest import BATCH, ingest
+from curate.review.desk import Desk
+from curate.score import Scorer
+from curate.status import status
+from curate.workspace import Workspace, open_workspace
+
+from .forked import environment
+from .program import draw, run
+
+FEW, MANY = 8, 40
+"""Both within one batch."""
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="strace is Linux's")
+
+
+@pytest.fixture
+def project(trained: Path) -> Iterator[Workspace]:
+    with open_workspace(str(trained / ".curate"), create=False) as workspace:
+        yield workspace
+
+
+@contextmanager
+def statements(workspace: Workspace) -> Iterator[list[str]]:
+    """What the database is asked meanwhile; many rows at once count as one, as do many names."""
+    asked: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        asked.append(re.sub(r"\?(, \?)+", "?", statement))
+
+    event.listen(workspace.catalog.engine, "before_cursor_execute", note)
+    yield asked
+    event.remove(workspace.catalog.engine, "before_cursor_execute", note)
+
+
+def arrived(workspace: Workspace, decoder: Decoder, numbers: range) -> None:
+    """Catalogue new pictures."""
+    inbox = workspace.folder.parent / "inbox"
+    draw(inbox, "disc", numbers)
+    assert ingest(workspace, [os.fspath(inbox)], decoder).images == len(numbers)
+
+
+def traced(folder: Path, *arguments: object) -> Counter[tuple[str, str]]:
+    """How often a run and its children ask the system for what, of which file below `folder`."""
+    traces = Path(tempfile.mkdtemp(dir=folder))
+    strace = ["strace", "-ff", "-qq", "-y", "-e", "trace=open,openat,fsync,fdatasync"]
+    program = [sys.executable, "-m", "curate", *map(str, arguments)]
+    command = [*strace, "-o", os.fspath(traces / "of"), *program]
+    subprocess.run(command, cwd=folder, env=environment(), check=True)
+    file = re.compile(rf"{re.escape(str(folder))}/([^\">]+)")
+    calls = Counter[tuple[str, str]]()
+    for trace in traces.iterdir():
+        for name, rest in re.findall(r"^(\w+)\((.*)\) += \d", trace.read_text(), re.MULTILINE):
+            if named := file.search(rest):
+                calls[name, named[1]] += 1
+    return calls
+
+
+def opened(calls: Counter[tuple[str, str]], below: str) -> list[int]:
+    """How often each file whose path begins so is opened, where it is opened at all."""
+    names = Counter[str]()
+    for (call, file), number in calls.items():
+        if call.startswith("open") and file.startswith(below):
+            names[file] += number
+    return list(names.values())
+
+
+def syncs(calls: Counter[tuple[str, str]]) -> int:
+    """How often something waits for the disk."""
+    return sum(number for (call, _), number in calls.items() if call.endswith("sync"))
+
+
+@on_linux
+def test_an_original_is_opened_once_and_never_again(trained: Path) -> None:
+    draw(trained / "inbox", "disc", range(1))
+    run(trained, "ingest", "inbox")
+    draw(trained / "inbox", "disc", range(1000, 1000 + FEW))
+    first = traced(trained, "ingest", "inbox")
+    assert opened(first, "inbox/") == [1] * FEW
+    draw(trained / "inbox", "disc", range(2000, 2000 + MANY))
+    more = traced(trained, "ingest", "inbox")
+    assert opened(more, "inbox/") == [1] * MANY
+    assert syncs(more) == syncs(first) > 0, "a batch waits for the disk, not an image"
+    again = traced(trained, "ingest", "inbox")
+    assert opened(again, "inbox/") == []
+
+
+@on_linux
+def test_another_network_scores_from_previews_alone(trained: Path) -> None:
+    draw(trained / "inbox", "disc", range(1000, 1000 + FEW))
+    run(trained, "ingest", "inbox")
+    scored = traced(trained, "train", "labeled", "--epochs", 1, "--image-size", 32, "--seed", 5)
+    assert opened(scored, "inbox/") == []
+    assert opened(scored, ".curate/previews.db")
+
+
+def test_a_batch_takes_as_many_statements_whatever_it_holds(
+    project: Workspace, decoder: Decoder
+) -> None:
+    arrived(project, decoder, range(4))  # the first of all finds no preview to look for
+    Scorer(project, torch.device("cpu")).score_active()
+    asked: list[list[str]] = []
+    for numbers in (range(1000, 1000 + FEW), range(2000, 2000 + MANY)):
+        with statements(project) as ingesting:
+            arrived(project, decoder, numbers)
+        with statements(project) as scoring:
+            assert Scorer(project, torch.device("cpu")).score_active() == len(numbers)
+        asked += [ingesting, scoring]
+    assert MANY < BATCH
+    assert (asked[0], asked[1]) == (asked[2], asked[3])
+
+
+QUESTIONS: dict[str, Callable[[Workspace], object]] = {
+    "status": status,
+    "counts": lambda workspace: workspace.catalog.counts(),
+    "a list": lambda workspace: list(workspace.catalog.iter_images(Query())),
+    "a list of some": lambda workspace: list(workspace.catalog.iter_images(parse("tag:id"))),
+    "a page": lambda workspace: workspace.catalog.queues.page("highest", Query(), None, 100),
+    "the page's scores": lambda workspace: desk(workspace).scores(),
+    "the page's news": lambda workspace: desk(workspace).news(0),
+}
+
+
+def desk(workspace: Workspace) -> Desk:
+    return Desk(workspace, "ann", str)
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_a_question_takes_as_many_statements_whatever_the_catalog_holds(
+    project: Workspace, decoder: Decoder, question: str
+) -> None:
+    asked = []
+    for numbers in (range(1000, 1000 + FEW), range(2000, 2000 + MANY)):
+        arrived(project, decoder, numbers)
+        Scorer(project, torch.device("cpu")).score_active()
+        with statements(project) as found:
+            QUESTIONS[question](project)
+        asked.append(found)
+    assert asked[0] == asked[1] != []
+
+
+def test_a_word_on_many_images_takes_as_many_statements_as_on_few(
+    project: Workspace, decoder: Decoder
+) -> None:
+    arrived(project, decoder, range(1000, 1000 + MANY))
+    Scorer(project, torch.device("cpu")).score_active()
+    hashes = list(project.catalog.contents())
+    asked = []
+    for images in (hashes[:FEW], hashes[FEW:]):
+        with statements(project) as found:
+            words = [(sha256, "ood", None) for sha256 in images]
+            project.catalog.reviews.add(words, "ann", datetime.now(UTC))
+        asked.append(found)
+    assert asked[0] == asked[1] != []
+
+
+@pytest.mark.parametrize(("command", "modules"), [("--help", 450), ("status", 700)])
+def test_a_start_imports_little(trained: Path, command: str, modules: int) -> None:
+    code = (
+        "import sys, runpy\n"
+        f"sys.argv = ['curate', {command!r}]\n"
+        "try: runpy.run_module('curate', run_name='__main__')\n"
+        "except SystemExit: pass\n"
+        "print(len(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=trained, env=environment(), capture_output=True, text=True
+    )
+    assert int(done.stdout.split()[-1]) <= modules
