@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from curate.score import Scorer
 from curate.status import status
 from curate.workspace import Workspace, open_workspace
 
+from .crash.tampering import traced_with_children
 from .forked import environment
 from .program import draw, run
 
@@ -61,17 +61,12 @@ def arrived(workspace: Workspace, decoder: Decoder, numbers: range) -> None:
 
 def traced(folder: Path, *arguments: object) -> Counter[tuple[str, str]]:
     """How often a run and its children ask the system for what, of which file below `folder`."""
-    traces = Path(tempfile.mkdtemp(dir=folder))
-    strace = ["strace", "-ff", "-qq", "-y", "-e", "trace=open,openat,fsync,fdatasync"]
-    program = [sys.executable, "-m", "curate", *map(str, arguments)]
-    command = [*strace, "-o", os.fspath(traces / "of"), *program]
-    subprocess.run(command, cwd=folder, env=environment(), check=True)
+    trace = traced_with_children(folder, arguments, "open,openat,fsync,fdatasync")
     file = re.compile(rf"{re.escape(str(folder))}/([^\">]+)")
     calls = Counter[tuple[str, str]]()
-    for trace in traces.iterdir():
-        for name, rest in re.findall(r"^(\w+)\((.*)\) += \d", trace.read_text(), re.MULTILINE):
-            if named := file.search(rest):
-                calls[name, named[1]] += 1
+    for name, rest in re.findall(r"^(\w+)\((.*)\) += \d", trace, re.MULTILINE):
+        if named := file.search(rest):
+            calls[name, named[1]] += 1
     return calls
 
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from ..forked import Before, Ended, Fork, nothing
 
@@ -18,25 +19,32 @@ def tampered(
     To those of its main thread: that one alone writes, but for requests to the decode workers.
     """
     calls = inject.partition(":")[0]
-    return _under_strace(
-        folder, arguments, before, os.devnull, f"trace={calls}", f"inject={inject}"
-    )
+    options = ("-o", os.devnull, "-e", f"trace={calls}", "-e", f"inject={inject}")
+    return _under_strace(folder, arguments, before, options)
 
 
 def traced(folder: Path, arguments: Sequence[object], calls: str, before: Before = nothing) -> str:
     """Run it to its good end; every one of these system `calls`, with its files, as strace says."""
     trace = folder / "trace.txt"
-    ended = _under_strace(folder, arguments, before, trace, f"trace={calls}")
+    ended = _under_strace(folder, arguments, before, ("-o", str(trace), "-e", f"trace={calls}"))
     assert ended.code == 0, ended
     return trace.read_text()
 
 
+def traced_with_children(folder: Path, arguments: Sequence[object], calls: str) -> str:
+    """The same of all its processes and threads, one after the other."""
+    with TemporaryDirectory() as place:
+        options = ("-ff", "-o", f"{place}/of", "-e", f"trace={calls}")
+        ended = _under_strace(folder, arguments, nothing, options)
+        assert ended.code == 0, ended
+        return "".join(trace.read_text() for trace in sorted(Path(place).iterdir()))
+
+
 def _under_strace(
-    folder: Path, arguments: Sequence[object], before: Before, out: Path | str, *expressions: str
+    folder: Path, arguments: Sequence[object], before: Before, options: Sequence[str]
 ) -> Ended:
     fork = Fork(folder, arguments, before)
-    command = ["strace", "-y", "-s", "9999", "-p", str(fork.pid), "-o", str(out)]
-    options = [part for expression in expressions for part in ("-e", expression)]
+    command = ["strace", "-y", "-s", "9999", "-p", str(fork.pid)]
     with subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True) as tracer:
         assert tracer.stderr is not None
         said = tracer.stderr.readline()
