@@ -142,10 +142,9 @@ def gather(
 ) -> Gathered:
     """Load the pre-trained network, the labeled splits and a reservoir of the unlabeled inbox.
 
-    What people said of inbox images joins them, for the guarded recipe: the paper has none. The
-    calibration images, those of an audit where one is in force, are dealt in the order of their
-    hashes to the canaries and to those that stay out. `on_batch` goes into the materials, and is
-    called before each of them is read.
+    What people said of inbox images joins them, for the guarded recipe: the paper has none.
+    Calibration images are those of an audit where one is in force. `on_batch` goes into the
+    materials, and is called before each of them is read.
     """
     made, network, reference = checkpoints.load(workspace.checkpoints / parent)
     device = choose_device(config.device)

@@ -24,7 +24,7 @@ from curate.ingest import ingest
 from curate.model.candidates import Candidates
 from curate.model.checkpoint import read_manifest
 from curate.model.share import excess_p_value
-from curate.recipes.attempt import canary_count, look
+from curate.recipes.attempt import canary_count, dealt, look
 from curate.recipes.runs import Update
 from curate.recipes.standing_out import Describe, Learned, Pictures
 from curate.score import Scorer
@@ -250,6 +250,7 @@ def test_the_discriminant_is_learned_from_what_it_says(
     assert torch.equal(frozen, materials.descriptions(materials.network, [materials.inbox]))
     assert not torch.equal(frozen, tuned)
     opinion = look(materials.network, materials.reference, materials, combine=True)
+    materials, opinion = dealt(materials, opinion, seed=0)
     pool, cut = torch.cat([opinion.inbox, opinion.canaries]), opinion.calibration.quantile(0.8)
     assert chosen.unlabeled.tolist() == (pool > cut).nonzero()[:, 0].tolist()
     unusual = opinion.held_out > cut
@@ -349,6 +350,27 @@ def test_canaries_are_enough_but_do_not_drown_the_inbox(
     calibration: int, inbox: int, rate: float, canaries: int
 ) -> None:
     assert canary_count(calibration, inbox, rate) == canaries
+
+
+def test_canaries_are_dealt_as_unusual_as_those_that_stay_out(workspace: Workspace) -> None:
+    fill(workspace, 5, 5)
+    workspace.catalog.rates.set(0.1, datetime.now(UTC))
+    parent = str(workspace.catalog.models.active("classifier"))
+    gathered = gather(workspace, parent, FinetuneConfig()).materials
+    frozen = look(gathered.network, gathered.reference, gathered, combine=True)
+    materials, opinion = dealt(gathered, frozen, seed=0)
+    before, after = (
+        [*these.canaries.hashes, *these.held_out.hashes] for these in (gathered, materials)
+    )
+    assert sorted(before) == sorted(after)
+    assert len(materials.canaries) == len(gathered.canaries)
+    # Each image takes its score along.
+    assert dict(zip(after, opinion.calibration.tolist(), strict=True)) == dict(
+        zip(before, frozen.calibration.tolist(), strict=True)
+    )
+    ranks = opinion.calibration.argsort().argsort()[: len(opinion.canaries)].sort().values
+    strata = torch.arange(len(ranks)) * len(before) / len(ranks)
+    assert ((ranks >= strata.floor()) & (ranks <= strata + 2)).all()
 
 
 def judged(workspace: Workspace, *words: tuple[str, str, str | None]) -> None:

@@ -52,3 +52,16 @@ def reservoir(hashes: Iterable[str], limit: int, seed: int) -> tuple[str, ...]:
     """At most `limit` of the hashes, chosen by a keyed digest, so that the choice is stable."""
     keyed = ((hashlib.sha256(f"{seed}:{name}".encode()).digest(), name) for name in hashes)
     return tuple(name for _, name in heapq.nsmallest(limit, keyed))
+
+
+def stratified(scores: torch.Tensor, count: int, seed: int) -> torch.Tensor:
+    """A random sample of `count` from `scores` (N,): bool (N,), one from each of as many strata.
+
+    The strata follow one another in the order of the scores and are as large as one another, or
+    one larger; so the sample has as many high ones as the rest has, but for chance in a stratum.
+    """
+    order, edges = scores.argsort(stable=True), torch.arange(count + 1) * len(scores) // count
+    within = torch.rand(count, generator=step_generator(seed, 0)) * edges.diff()
+    drawn = torch.zeros(len(scores), dtype=torch.bool)
+    drawn[order[edges[:-1] + within.long()]] = True
+    return drawn

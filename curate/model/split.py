@@ -24,9 +24,11 @@ class LabeledSplit:
     def __len__(self) -> int:
         return len(self.hashes)
 
-    def part(self, rows: slice) -> LabeledSplit:
-        """Some of the rows."""
-        return LabeledSplit(self.pixels[rows], self.labels[rows], self.hashes[rows])
+    def part(self, rows: slice | torch.Tensor) -> LabeledSplit:
+        """Some of the rows: a slice of them, or those where a bool (N,) says so."""
+        chosen = torch.arange(len(self))[rows]
+        hashes = tuple(self.hashes[row] for row in chosen.tolist())
+        return LabeledSplit(self.pixels[chosen], self.labels[chosen], hashes)
 
     def joined(self, other: LabeledSplit) -> LabeledSplit:
         """The rows of both, its own first."""

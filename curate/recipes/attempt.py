@@ -19,6 +19,7 @@ from curate.model.candidates import find_candidates
 from curate.model.guard import Evidence, judge
 from curate.model.inference import BATCH, descriptions, predict
 from curate.model.network import TwoHeadNetwork
+from curate.model.sampling import stratified
 from curate.model.scores import Reference, Scores, Standard, in_chunks, standard_of, tag_score
 from curate.model.share import best_bin, excess_p_value
 from curate.model.split import LabeledSplit, accuracy, feature_bank
@@ -132,6 +133,7 @@ def attempt(
     if lack := _lacking(materials, config):
         return Attempt(None, lack, skipped=True)
     frozen = look(materials.network, materials.reference, materials, combine=True)
+    materials, frozen = dealt(materials, frozen, config.seed)
     share = best_bin(frozen.inbox, frozen.calibration)
     known = frozen.calibration if materials.audited else frozen.known
     p_value = excess_p_value(frozen.inbox, known)
@@ -151,6 +153,23 @@ def attempt(
     tuned, objection, found = weigh(network, learned, materials, frozen, config)
     figures |= made | room | found
     return Attempt(None if objection else tuned, objection, False, figures)
+
+
+def dealt(materials: Materials, frozen: Opinion, seed: int) -> tuple[Materials, Opinion]:
+    """Deal the calibration images anew, so that the frozen network finds both sides as unusual.
+
+    One image of each stratum of frozen scores becomes a canary, the others stay out. Dealt by
+    chance alone, canaries may be the more unusual ones, which then looks as if training had raised
+    them.
+    """
+    images = materials.canaries.joined(materials.held_out)
+    scores = frozen.calibration
+    canaries = stratified(scores, len(frozen.canaries), seed)
+    sides = (images.part(canaries), images.part(~canaries))
+    return (
+        replace(materials, canaries=sides[0], held_out=sides[1]),
+        replace(frozen, canaries=scores[canaries], held_out=scores[~canaries]),
+    )
 
 
 def look(
