@@ -33,6 +33,7 @@ from tests.browser.settling import settle
 from tests.review.made import preview
 
 SHORT_MS = 50
+PAUSE_MS = 700
 
 
 def say(**row: object) -> None:
@@ -131,12 +132,14 @@ def actions() -> Iterator[tuple[str, str, str]]:
 
 
 def measure(browser: Browser, folder: Path, images: int, repeat: int) -> None:
-    """Ask for everything so often; the median of each."""
+    """Ask for everything so often, each once all previews of the one before are there."""
     times = dict[str, list[float]]()
     for _ in range(repeat):
         with opened(browser, folder, "query=") as (page, took):
             times.setdefault("first grid", []).append(took)
             for name, act, ready in actions():
+                page.wait_for_load_state("networkidle")
+                page.wait_for_timeout(PAUSE_MS)
                 took = page.evaluate(AWAIT.format(act=act, ready=ready))
                 times.setdefault(name, []).append(took)
     for name, found in times.items():

@@ -3,7 +3,8 @@
 import { get } from "./api.js";
 import { images } from "./words.js";
 
-const PAGE = 100;
+// What a large screen shows at once; more would be drawn before any of it is seen.
+const PAGE = 48;
 const AHEAD = 30;
 const NEAR = "800px";
 const AGAIN = 3;
