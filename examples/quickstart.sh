@@ -27,4 +27,4 @@ step curate export flagged.csv --ood-only
 step head -n 4 flagged.csv
 
 printf '\nnext, to look at what was flagged, in the browser:\n'
-printf '    source %q/bin/activate && curate review --catalog %q\n' "$venv" "$work"
+printf '    source %q/bin/activate && curate review --catalog %q\n' "$venv" "$work/.curate"
