@@ -60,9 +60,9 @@ class Scorer:
     ) -> None:
         """Score everything with each role's checkpoint, then switch the roles in one commit.
 
-        Images that arrive meanwhile are scored too before the switch, and before all that scores
-        of checkpoints long out of service make room. `fence` names the lease under which this is
-        done; raises HeldByAnother when it has passed on.
+        Images that arrive meanwhile are scored too before the switch. Scores of checkpoints long
+        out of service make room first. `fence` names the lease under which this is done; raises
+        HeldByAnother when it has passed on.
         """
         models = self._workspace.catalog.models
         total = sum(models.begin_scoring(name) for name in sorted(set(serving.values())))

@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-SECONDS = 300.0
+SECONDS = 120.0
 _PRELOADED = [
     "curate.cli",
     "curate.backup",
@@ -107,17 +107,17 @@ class Fork:
         """SIGKILL."""
         self._process.kill()
 
-    def end(self) -> Ended:
-        """Wait for its end."""
-        self.wait(SECONDS)
-        seconds = time.monotonic() - self._began
+    def end(self, seconds: float = SECONDS) -> Ended:
+        """Wait for its end, but no longer than that."""
+        self.wait(seconds)
+        took = time.monotonic() - self._began
         with self._reading:
             code = self._process.exitcode
         if code is None:
             self._process.kill()
-            raise AssertionError(f"still running after {SECONDS:.0f} s")
+            raise AssertionError(f"still running after {seconds:.0f} s")
         self._gate.close()
-        return Ended(code, self._said.read_text(errors="replace"), seconds)
+        return Ended(code, self._said.read_text(errors="replace"), took)
 
 
 def undisturbed(folder: Path, arguments: Sequence[object], before: Before = nothing) -> Ended:

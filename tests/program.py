@@ -20,6 +20,8 @@ from PIL import Image, ImageDraw
 from .forked import Fork, Streams, environment
 
 SHAPES = ("disc", "square", "cross")
+RUN_SECONDS = 300.0
+"""As long as a test may take."""
 
 
 def picture(kind: str, number: int) -> Image.Image:
@@ -94,7 +96,7 @@ def run(folder: Path, *arguments: object, code: int = 0, stdin: str = "") -> Com
     with TemporaryDirectory() as place:
         streams = Streams(*(Path(place) / name for name in ("stdin", "stdout", "stderr")))
         Path(streams.stdin).write_text(stdin)
-        ended = Fork(folder, arguments, streams=streams).go().end()
+        ended = Fork(folder, arguments, streams=streams).go().end(RUN_SECONDS)
         stdout = Path(streams.stdout).read_text()
     return _checked(CompletedProcess("curate", ended.code, stdout, ended.said), code)
 

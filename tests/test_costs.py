@@ -168,8 +168,10 @@ def test_a_word_on_many_images_takes_as_many_statements_as_on_few(
     assert asked[0] == asked[1] != []
 
 
-@pytest.mark.parametrize(("command", "modules"), [("--help", 450), ("status", 700)])
-def test_a_start_imports_little(trained: Path, command: str, modules: int) -> None:
+@pytest.mark.parametrize(
+    ("command", "said", "modules"), [("--help", "Usage", 450), ("status", "alarm rate", 700)]
+)
+def test_a_start_imports_little(trained: Path, command: str, said: str, modules: int) -> None:
     code = (
         "import sys, runpy\n"
         f"sys.argv = ['curate', {command!r}]\n"
@@ -180,4 +182,5 @@ def test_a_start_imports_little(trained: Path, command: str, modules: int) -> No
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=trained, env=environment(), capture_output=True, text=True
     )
+    assert said in done.stdout, done.stderr
     assert int(done.stdout.split()[-1]) <= modules

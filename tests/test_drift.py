@@ -50,7 +50,8 @@ def test_few_images_say_nothing() -> None:
     assert jumped(few, many, RATE) is None
     assert jumped(many, few, RATE) is None
     assert jumped([], [], RATE) is None
-    assert jumped(arrivals(25, dict.fromkeys("abcd", 25)), many, RATE) is not None
+    enough = arrivals(25, dict.fromkeys("abcd", 25))
+    assert jumped(enough, many, RATE) == Jump(newest=1.0, before=0.01, images=50)
 
 
 def test_a_class_that_was_not_there_before_says_nothing() -> None:

@@ -209,11 +209,8 @@ class Catalog:
                     connection.execute(statement, [values(row) | common for row in piece])
                 if checkpoint_id == in_service(connection, "detector"):
                     announce(connection, checkpoint_id, now, contents)
-                connection.execute(
-                    delete(Pending).where(
-                        Pending.checkpoint_id == checkpoint_id, Pending.sha256.in_(contents)
-                    )
-                )
+                queued = Pending.checkpoint_id == checkpoint_id
+                connection.execute(delete(Pending).where(queued, Pending.sha256.in_(contents)))
 
     def iter_images(
         self,

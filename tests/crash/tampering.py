@@ -46,8 +46,7 @@ def _under_strace(
     fork = Fork(folder, arguments, before)
     command = ["strace", "-y", "-s", "9999", "-p", str(fork.pid)]
     with subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True) as tracer:
-        assert tracer.stderr is not None
-        said = tracer.stderr.readline()
+        said = next(iter(tracer.stderr or ()), "")
         if "attached" not in said:
             fork.kill()
             raise AssertionError(f"strace does not run here: {said}")
