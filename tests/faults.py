@@ -204,7 +204,7 @@ FAULTS = [
         "        connection.execute(update(Lease).values(released=True))\n",
         '        connection.execute(delete(Base.metadata.tables["review"]))\n'
         "        connection.execute(update(Lease).values(released=True))\n",
-        "tests/test_backup.py::test_a_project_comes_back_whole",
+        INBOX,
     ),
     Fault(
         "a restored project is held by whoever watches the original",

@@ -27,7 +27,7 @@ WRITING = (
     "write,pwrite64,fsync,fdatasync,ftruncate,rename,renameat,renameat2,link,linkat,unlink,unlinkat"
 )
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="strace is Linux's")
-SOME = 6
+SOME = 12
 FAULTS = ("signal=SIGKILL", "error=ENOSPC", "error=EIO")
 
 

@@ -24,7 +24,7 @@ from .invariants import Oracle
 from .keeping import Keeping
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="names and kills are Linux's")
-EXAMPLES, STEPS = 24, 40
+EXAMPLES, STEPS = 40, 40
 
 
 @pytest.mark.timeout(0)
