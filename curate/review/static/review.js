@@ -99,8 +99,10 @@ function nothing() {
 // is meant for an image that has not come yet.
 function judge(word, meant = targets()) {
   if (state.counting) say("Still counting what matches.", true);
-  else if (grid.awaiting) say("The next image is on its way.", true);
-  else if (state.all && !detail.enlarged) {
+  else if (grid.awaiting) {
+    say("The next image is on its way.", true);
+    queue.further(); // the last attempt may have failed
+  } else if (state.all && !detail.enlarged) {
     judging.judgeAll(state.all, word);
     grid.deselect();
   } else judgeRows(meant.filter(unchanged), word, meant);
