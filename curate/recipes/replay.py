@@ -55,7 +55,8 @@ class Replayed:
     """An update as a function of tensors whose shapes never change; returns a tensor of its own.
 
     On CUDA its first calls run as they are, then it is captured and replayed: whatever it does
-    that is no operation on tensors happens no more. Elsewhere every call runs as it is.
+    that is no operation on tensors happens no more. Elsewhere, and where there is no room for a
+    capture, which keeps memory of its own, every call runs as it is.
     """
 
     def __init__(self, update: Callable[..., Tensor], device: torch.device) -> None:
@@ -64,27 +65,41 @@ class Replayed:
         self._calls = 0
 
     def __call__(self, *inputs: Tensor) -> Tensor:
-        self._calls += 1
         if self._device.type != "cuda":
             return self._update(*inputs)
-        if self._calls <= WARM_UP:
-            return self._warm_up(inputs)
-        if self._graph is None:
+        self._calls += 1
+        if self._calls == 1:
+            self._beside = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+            self._held, self._peak = torch.cuda.memory_allocated(self._device), 0
+        if self._calls == WARM_UP + 1 and self._has_room():
             self._graph = self._captured(inputs)
+        if self._graph is None:
+            return self._launched(inputs)
         for held, new in zip(self._inputs, inputs, strict=True):
             held.copy_(new)
         self._graph.replay()
         return self._result.clone()
 
-    def _warm_up(self, inputs: tuple[Tensor, ...]) -> Tensor:
+    def _launched(self, inputs: tuple[Tensor, ...]) -> Tensor:
         """Beside the default stream, as a capture is, so that no buffer belongs to that one."""
-        beside = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
         now = torch.cuda.current_stream(self._device)
-        beside.wait_stream(now)
-        with torch.cuda.stream(beside), _fastest_convolutions():
+        torch.cuda.reset_peak_memory_stats(self._device)
+        self._beside.wait_stream(now)
+        with torch.cuda.stream(self._beside), _fastest_convolutions():
             result = self._update(*inputs)
-        now.wait_stream(beside)
+        now.wait_stream(self._beside)
+        self._peak = max(self._peak, torch.cuda.max_memory_allocated(self._device))
         return result
+
+    def _has_room(self) -> bool:
+        """Whether what the first calls took is free once more.
+
+        A capture that found too little would keep what it had taken, until torch 2.13 for good:
+        https://github.com/pytorch/pytorch/pull/190348
+        """
+        torch.cuda.empty_cache()
+        free, _ = torch.cuda.mem_get_info(self._device)
+        return free >= self._peak - self._held
 
     def _captured(self, inputs: tuple[Tensor, ...]) -> torch.cuda.CUDAGraph:
         self._inputs, graph = [part.clone() for part in inputs], torch.cuda.CUDAGraph()
