@@ -38,8 +38,10 @@ def ready(
     return make_ready(request.param, trained_once, tmp_path_factory.mktemp(request.param))
 
 
-def calls(ready: Ready, place: Path) -> Counter[str]:
+@pytest.fixture(scope="module")
+def calls(ready: Ready, tmp_path_factory: pytest.TempPathFactory) -> Counter[str]:
     """How often the command makes each system call."""
+    place = tmp_path_factory.mktemp("counted") / "project"
     shutil.copytree(ready.project, place)
     trace = traced(place, ready.scenario.arguments, WRITING, ready.scenario.before)
     return Counter(re.findall(r"^(\w+)\(", trace, re.MULTILINE))
@@ -80,9 +82,9 @@ def points(calls: Counter[str], fault: str, every: bool) -> list[str]:
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_at_a_call_that_writes(
-    ready: Ready, tmp_path: Path, fault: str, pytestconfig: pytest.Config
+    ready: Ready, calls: Counter[str], tmp_path: Path, fault: str, pytestconfig: pytest.Config
 ) -> None:
-    chosen = points(calls(ready, tmp_path / "counted"), fault, pytestconfig.getoption("--long"))
+    chosen = points(calls, fault, pytestconfig.getoption("--long"))
 
     def tried(point: str) -> Ended:
         return broken_and_mended(ready, tmp_path / point.replace(":", "-"), point)
