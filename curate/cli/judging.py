@@ -71,7 +71,10 @@ def import_reviews(
         if json:
             console.json_document({"images": found.images, "unknown": found.unknown})
             return
-        console.note(f"{counted(found.images, 'image{s}')} judged; `curate undo` takes it back")
+        if found.images:
+            console.note(f"{counted(found.images, 'image{s}')} judged; `curate undo` takes it back")
+        else:
+            console.note(f"{console.safe(file)} says nothing of these images that is not known")
         if found.unknown:
             console.warn(
                 f"{counted(found.unknown, 'image{s}')} of {console.safe(file)} not in this catalog"

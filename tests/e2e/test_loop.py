@@ -112,6 +112,21 @@ def test_a_persons_word_stands_and_can_be_taken_back(trained: Path) -> None:
     assert "not in the catalog" in run(trained, "tag", "id", inbox / "none.png", code=2).stderr
 
 
+def test_a_manifest_is_edited_and_taken_in_once(trained: Path) -> None:
+    run(trained, "ingest", inbox_of(trained, ours=3, strange=1))
+    run(trained, "export", "out.csv")
+    nothing = "out.csv says nothing of these images that is not known"
+    assert nothing in run(trained, "import-reviews", "out.csv").stderr
+    (row, *_) = csv.DictReader(io.StringIO((trained / "out.csv").read_text()))
+    image, other = Path(row["path"]), "id" if row["tag"] == "ood" else "ood"
+    edited = (trained / "out.csv").read_text().replace(f",{row['tag']},", f",{other},", 1)
+    (trained / "edited.csv").write_text(edited)
+    assert "1 image judged; " in run(trained, "import-reviews", "edited.csv").stderr
+    assert tag_of(trained, image) == other
+    run(trained, "undo")
+    assert tag_of(trained, image) == row["tag"]
+
+
 def test_a_class_that_the_network_has_not_is_told(trained: Path) -> None:
     (image,) = draw(trained / "inbox", "noise", range(1))
     run(trained, "ingest", image)
