@@ -90,7 +90,7 @@ def normalisation(name: str, weights: str | None) -> Normalisation:
 
 def _torchvision_models() -> Any:
     """Imported where it is used: it takes seconds, which our own networks need not pay."""
-    from torchvision import models  # type: ignore[import-untyped]
+    from torchvision import models
 
     return models
 

@@ -132,7 +132,7 @@ def _torchvision(spec: Spec, part: str) -> Source:
 
 
 def _fetched(spec: Spec, part: str) -> Any:
-    from torchvision import datasets  # type: ignore[import-untyped]
+    from torchvision import datasets
 
     made = getattr(datasets, TORCHVISION[spec.kind])
     which = {"split": part} if spec.kind == "food101" else {"train": part == "train"}

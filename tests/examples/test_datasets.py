@@ -179,7 +179,7 @@ def test_without_a_network_the_address_is_told(
 
 
 def stand_in(monkeypatch: pytest.MonkeyPatch, **made: Any) -> None:
-    from torchvision import datasets  # type: ignore[import-untyped]
+    from torchvision import datasets
 
     for name, stub in made.items():
         monkeypatch.setattr(datasets, name, stub)

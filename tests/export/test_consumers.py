@@ -14,7 +14,7 @@ import pytest
 import webdataset
 from PIL import Image
 from pycocotools.coco import COCO
-from torchvision.datasets import ImageFolder  # type: ignore[import-untyped]
+from torchvision.datasets import ImageFolder
 
 from curate.catalog.query import Query, parse
 from curate.export import Format, Options, export

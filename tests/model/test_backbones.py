@@ -11,8 +11,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torchvision import models  # type: ignore[import-untyped]
-from torchvision.models import regnet  # type: ignore[import-untyped]
+from torchvision import models
+from torchvision.models import regnet
 
 from curate.errors import CurateError, UsageError
 from curate.model.backbones import (
