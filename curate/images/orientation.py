@@ -9,7 +9,7 @@ import re
 import struct
 
 UPRIGHT = 1
-_TAG, _SHORT = 0x0112, 3
+_MAGIC, _TAG, _SHORT = 42, 0x0112, 3
 _FORMS = {1: "B", _SHORT: "H", 4: "I"}
 _MAX_ENTRIES = 1_000
 _XMP = re.compile(rb"tiff:Orientation\s*(?:=\s*[\"']|>)\s*([0-9])")
@@ -39,18 +39,19 @@ def of_xmp(xmp: bytes) -> int | None:
 
 def exif_of(orientation: int) -> bytes:
     """EXIF that holds this orientation alone, as the TIFF structure without a prefix: 26 bytes."""
-    header = struct.pack(">2sHI", b"MM", 42, 8)
+    header = struct.pack(">2sHI", b"MM", _MAGIC, 8)
     return header + struct.pack(">HHHIHHI", 1, _TAG, _SHORT, 1, orientation, 0, 0)
 
 
 def _entry(exif: bytes, order: str) -> int | None:
     """What the first directory's entry holds. Raises struct.error where it ends too early."""
-    (at,) = struct.unpack_from(f"{order}I", exif, 4)
+    magic, at = struct.unpack_from(f"{order}HI", exif, 2)
+    if magic != _MAGIC:
+        return None
     (count,) = struct.unpack_from(f"{order}H", exif, at)
     for number in range(min(count, _MAX_ENTRIES)):
         entry = at + 2 + 12 * number
-        tag, kind = struct.unpack_from(f"{order}HH", exif, entry)
-        if tag == _TAG and kind in _FORMS:
-            (value,) = struct.unpack_from(order + _FORMS[kind], exif, entry + 8)
-            return int(value)
+        tag, kind, values = struct.unpack_from(f"{order}HHI", exif, entry)
+        if tag == _TAG and (form := _FORMS.get(kind)) and 0 < values <= 4 // struct.calcsize(form):
+            return int(struct.unpack_from(order + form, exif, entry + 8)[0])
     return None

@@ -70,8 +70,11 @@ def _strip_jpeg(data: bytes) -> bytes:
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
-    """Marker, content and what is entropy-coded after it, up to EOI (ITU-T T.81, B.2.1)."""
-    at = 2
+    """Marker, content and what is entropy-coded after it, up to EOI (ITU-T T.81, B.2.1).
+
+    In damaged data what looks like a marker need be none: from the first scan on nothing is lost.
+    """
+    at, scanned = 2, False
     while True:
         marker = MARKER.search(data, at)
         if marker is None:
@@ -81,7 +84,8 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
             return
         end = at + int.from_bytes(data[at : at + 2], "big")
         body, coded = data[at + 2 : end], b""
-        if kind == _SOS and (following := MARKER.search(data, end)):
+        scanned = scanned or kind == _SOS
+        if scanned and (following := MARKER.search(data, end)):
             coded = data[end : _before_fill(data, following.start())]
         yield kind, body, coded
         at = end
@@ -117,8 +121,8 @@ def _jpeg_turn(kind: int, body: bytes) -> Turn:
 
 def _turn(found: Iterable[Turn]) -> int:
     """The orientation that EXIF names first, else that of XMP, else upright."""
-    by_exif, by_xmp = zip(*found, strict=True)
-    named = [turn for turn in (*by_exif, *by_xmp) if turn is not None]
+    turns = list(found)
+    named = [turn for source in (0, 1) for pair in turns if (turn := pair[source]) is not None]
     return named[0] if named else UPRIGHT
 
 

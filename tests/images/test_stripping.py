@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 import zlib
+from random import Random
 from typing import Any
 
 import pytest
@@ -12,6 +14,8 @@ from PIL import Image, ImageOps
 
 from curate.images.orientation import exif_of, of_exif, of_xmp
 from curate.images.stripping import strip
+
+from ..mutations import mutated, seeds
 
 SECRET = b"51 N 0 W by somebody"
 FORMATS = ("JPEG", "PNG", "WEBP")
@@ -162,3 +166,68 @@ def test_orientations() -> None:
     assert of_xmp(b"<tiff:Orientation>8</tiff:Orientation>") == 8
     assert of_xmp(b"<tiff:Orientation>9</tiff:Orientation>") == 1
     assert of_xmp(b"") is None
+
+
+def pixels(data: bytes) -> tuple[str, bytes] | None:
+    """As they lie in the file, whatever way it is held; None where they cannot be read."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return image.mode, image.tobytes()
+    except Exception:
+        return None
+
+
+def test_of_a_spoiled_picture_no_pixel_is_lost_either() -> None:
+    pictures, readable = seeds(("JPEG", "PNG", "WEBP", "GIF")), 0
+    for number in range(1_500):
+        data = mutated(pictures, Random(number))
+        made = next(filter(None, (strip(kind, data) for kind in (*FORMATS, "GIF"))), None)
+        if made is not None and (before := pixels(data)) is not None:
+            assert pixels(made) == before, number
+            readable += 1
+    assert readable > 300
+
+
+def unfilled(data: bytes) -> bytes:
+    """Without the fill bytes that may stand before a marker."""
+    return re.sub(rb"\xff+", b"\xff", data)
+
+
+def test_from_the_first_scan_on_a_damaged_jpeg_stays_as_it_is() -> None:
+    data = saved("JPEG", progressive=True)
+    first, stripped = data.index(b"\xff\xda"), 0
+    for at in range(first + 20, len(data) - 8):
+        spoiled = data[:at] + b"\xff\xa7\0\x06" + data[at + 4 :]
+        made = strip("JPEG", spoiled)
+        if made is not None:
+            kept = made[made.index(b"\xff\xda") :]
+            assert unfilled(kept) == unfilled(spoiled[first:]), at
+            stripped += 1
+    assert stripped > 100
+
+
+def test_a_container_with_nothing_in_it() -> None:
+    assert strip("WEBP", b"RIFF\x04\0\0\0WEBP") in (None, b"RIFF\x04\0\0\0WEBP")
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_what_only_looks_like_exif_turns_nothing(kind: str) -> None:
+    data = saved(kind, exif=told(6))
+    whole = data.index(b"MM\0*")
+    for spoiled in (data[: whole + 3] + b"+" + data[whole + 4 :], _with_more_values(data)):
+        made = strip(kind, spoiled if kind != "PNG" else _summed(spoiled))
+        assert made is not None
+        with Image.open(io.BytesIO(made)) as image:
+            assert dict(image.getexif()) == {}
+
+
+def _with_more_values(data: bytes) -> bytes:
+    """The entry of the orientation says that it holds three: then it holds none, but an address."""
+    return data.replace(b"\x01\x12\0\x03\0\0\0\x01", b"\x01\x12\0\x03\0\0\0\x03")
+
+
+def _summed(data: bytes) -> bytes:
+    """The PNG with a right check sum of its EXIF."""
+    at = data.index(b"eXIf")
+    end = at + 4 + int.from_bytes(data[at - 4 : at], "big")
+    return data[:end] + struct.pack(">I", zlib.crc32(data[at:end])) + data[end + 4 :]
