@@ -43,7 +43,9 @@ install_dependencies() {
     echo "making $venv with $("$python" --version); the first time this takes minutes" >&2
     "$python" -m venv --clear "$venv" ||
         fail "$python cannot make environments; on Debian and Ubuntu install python3-venv"
-    quiet_pip install --require-hashes -r requirements.lock
+    quiet_pip install --no-compile --require-hashes -r requirements.lock
+    # pip would do this on one core; a package may hold files that are no Python 3.
+    "$venv/bin/python" -m compileall -q -j 0 "$venv/lib" >/dev/null 2>&1 || true
     mark requirements.lock
 }
 
