@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -24,14 +25,23 @@ _PRELOADED = [
     "curate.export",
     "curate.finetune",
     "curate.ingest",
+    "curate.review",
     "curate.train",
     "curate.watch.service",
+    "tests.browser.seen",
     "tests.forked",
     "torch._dynamo",  # an optimiser's first step would load it, for seconds
 ]
 SAID = "said.txt"
 Before = Callable[[], None]
 """What a fork does first; it must be importable."""
+
+
+def fork_server() -> ForkServerContext:
+    """The one that this process has. What it imports first is settled by whoever needs it first."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_PRELOADED)
+    return context
 
 
 def environment() -> dict[str, str]:
@@ -82,8 +92,7 @@ class Fork:
         streams = streams or Streams()
         self._said = folder / streams.stderr
         self._began = time.monotonic()
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(_PRELOADED)
+        context = fork_server()
         self._gate, inner = context.Pipe()
         told = ([*map(str, arguments)], environment(), streams)
         given = (folder, *told, before, inner)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from curate.review import review
 from curate.workspace import open_workspace
 
 from ..catalog.cases import name_of
+from ..forked import fork_server
 from ..review.made import CHECKPOINT, NOW, image, preview, project, score
 
 Word = tuple[str, str | None, str | None]
@@ -36,16 +36,13 @@ class Running(Protocol):
         """The address that it tells next."""
 
 
-_processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload([__name__])
-
-
 class Forked:
     """What `curate review` does, in a process that needs not import it first."""
 
     def __init__(self, folder: Path, reviewer: str, port: int = 0) -> None:
-        self._told, telling = _processes.Pipe(duplex=False)
-        self.process = _processes.Process(target=_serve, args=(folder, reviewer, port, telling))
+        processes = fork_server()
+        self._told, telling = processes.Pipe(duplex=False)
+        self.process = processes.Process(target=_serve, args=(folder, reviewer, port, telling))
         self.process.start()
         telling.close()
         self.address = self.next_address()
