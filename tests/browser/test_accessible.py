@@ -107,14 +107,18 @@ def test_axe_finds_nothing(browser: Browser, tmp_path: Path) -> None:
 UNREACHED = """() => {
   const within = document.querySelector("dialog[open]") ?? document;
   const controls = within.querySelectorAll("button, input, select, .cell, [role=option]");
-  return [...controls].filter((one) => {
-    if (!one.checkVisibility() || one.disabled) return false;
+  return [...controls].flatMap((one) => {
+    if (!one.checkVisibility() || one.disabled) return [];
     one.scrollIntoView({ block: "nearest" });
     const box = one.getBoundingClientRect();
     const hit = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
-    return !(one.contains(hit) || one.labels?.[0]?.contains(hit));
-  }).map((one) => `out of reach: ${one.outerHTML.slice(0, 120)}`);
+    if (one.contains(hit) || one.labels?.[0]?.contains(hit)) return [];
+    const before = hit?.outerHTML.slice(0, 120) ?? `nothing at ${box.x}, ${box.y}`;
+    return [`out of reach: ${one.outerHTML.slice(0, 120)} behind ${before}`];
+  });
 }"""
+DRAWN = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+"""Only then the page has measured its footer, and a person has seen the new size."""
 CUT = """() => [...document.querySelectorAll("body *")].filter((one) => {
   const style = getComputedStyle(one), box = one.getBoundingClientRect();
   if (!box.width || !one.checkVisibility() || one.closest(".heard, .skip")) return false;
@@ -134,6 +138,7 @@ def test_zoomed_nothing_is_cut_off_or_out_of_reach(browser: Browser, tmp_path: P
         def check(name: str) -> None:
             for zoom, (width, height) in SIZES.items():
                 seen.page.set_viewport_size({"width": width, "height": height})
+                seen.page.evaluate(DRAWN)
                 if wrong := seen.page.evaluate(CUT) + seen.page.evaluate(UNREACHED):
                     found[f"{name} at {zoom}"] = wrong
 
