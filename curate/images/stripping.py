@@ -72,7 +72,8 @@ def _strip_jpeg(data: bytes) -> bytes:
 def _segments(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
     """Marker, content and what is entropy-coded after it, up to EOI (ITU-T T.81, B.2.1).
 
-    In damaged data what looks like a marker need be none: from the first scan on nothing is lost.
+    In damaged data what looks like a marker need be none: from the first scan on, what follows any
+    segment goes with it.
     """
     at, scanned = 2, False
     while True:
