@@ -18,7 +18,7 @@ from curate.finetune import LEASE, finetune, gather
 from curate.model.checkpoint import read_manifest
 from curate.model.proportion import Share, clopper_pearson
 from curate.model.share import excess_p_value
-from curate.recipes.attempt import look
+from curate.recipes.attempt import dealt, look
 from curate.workspace import Workspace, hold, open_workspace
 
 from .program import SHAPES, draw, run
@@ -200,6 +200,7 @@ def test_the_gate_asks_no_labeled_image_where_the_inbox_has_drifted(inbox: Path)
         never = replace(GuardedRecipe(), significance=0.0)
         found = finetune(workspace, FinetuneConfig(recipe=never, device="cpu"))
         assert found.outcome == "skipped"
+        _, opinion = dealt(materials, opinion, seed=0)
         expected = excess_p_value(opinion.inbox, opinion.calibration)
         assert found.figures["ood_share_p_value"] == expected
         assert expected != excess_p_value(opinion.inbox, opinion.known)
