@@ -38,7 +38,7 @@ Before = Callable[[], None]
 
 
 def fork_server() -> ForkServerContext:
-    """The one that this process has. What it imports first is settled by whoever needs it first."""
+    """The one that this process has; who asks first settles what it imports, so all ask here."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_PRELOADED)
     return context
