@@ -26,11 +26,10 @@ from curate.model.sampling import reservoir
 from curate.model.split import LabeledSplit, bank_hashes
 from curate.recipes.attempt import Materials, Tuned, attempt, canary_count
 from curate.recipes.runs import Update
-from curate.score import Scorer
+from curate.score import LEASE, Scorer
 from curate.workspace import Lease, Workspace, hold
 
 Outcome = Literal["promoted", "rejected", "skipped", "failed"]
-LEASE = "finetune"
 
 
 @dataclass(frozen=True)
@@ -114,7 +113,7 @@ def _finetune(
     made = _keep(workspace, came.tuned, gathered, config, came.figures)
     reason = f"fine-tuned on {_learned_from(gathered)} with the {recipe_name(config)} recipe"
     try:
-        Scorer(workspace, gathered.materials.device).put_in_service(
+        Scorer(workspace, str(gathered.materials.device)).put_in_service(
             {"detector": made.id}, reason, (LEASE, lease.fence), scored
         )
     except Superseded as error:

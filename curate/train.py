@@ -54,7 +54,7 @@ def train(
     device = choose_device(config.device)
     labeled = read_labeled(folder, decoder, workspace.previews, config.split, on_image)
     made = learn(workspace, labeled, settle(config), device, on_epoch)
-    Scorer(workspace, device).put_in_service(
+    Scorer(workspace, str(device)).put_in_service(
         dict.fromkeys(ROLES, made.id), f"trained on {folder}", on_images=on_scored
     )
     return Trained(made, labeled)

@@ -172,7 +172,7 @@ FAULTS = [
     ),
     Fault(
         "one image gets another's score",
-        "curate/score.py",
+        "curate/networks.py",
         "score_rows(made, hashes, predict",
         "score_rows(made, hashes[::-1], predict",
         INBOX,

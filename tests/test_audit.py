@@ -14,11 +14,12 @@ from curate import audit
 from curate.catalog.query import Query
 from curate.config import FinetuneConfig, GuardedRecipe
 from curate.errors import HeldByAnother, NoCheckpoint, UsageError
-from curate.finetune import LEASE, finetune, gather
+from curate.finetune import finetune, gather
 from curate.model.checkpoint import read_manifest
 from curate.model.proportion import Share, clopper_pearson
 from curate.model.share import excess_p_value
 from curate.recipes.attempt import dealt, look
+from curate.score import LEASE
 from curate.workspace import Workspace, hold, open_workspace
 
 from .program import SHAPES, draw, run

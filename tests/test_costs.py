@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-import torch
 from sqlalchemy import event
 
 from curate.catalog.query import Query, parse
@@ -112,13 +111,13 @@ def test_a_batch_takes_as_many_statements_whatever_it_holds(
     project: Workspace, decoder: Decoder
 ) -> None:
     arrived(project, decoder, range(4))  # the first of all finds no preview to look for
-    Scorer(project, torch.device("cpu")).score_active()
+    Scorer(project, "cpu").score_active()
     asked: list[list[str]] = []
     for numbers in (range(1000, 1000 + FEW), range(2000, 2000 + MANY)):
         with statements(project) as ingesting:
             arrived(project, decoder, numbers)
         with statements(project) as scoring:
-            assert Scorer(project, torch.device("cpu")).score_active() == len(numbers)
+            assert Scorer(project, "cpu").score_active() == len(numbers)
         asked += [ingesting, scoring]
     assert MANY < BATCH
     assert (asked[0], asked[1]) == (asked[2], asked[3])
@@ -146,7 +145,7 @@ def test_a_question_takes_as_many_statements_whatever_the_catalog_holds(
     asked = []
     for numbers in (range(1000, 1000 + FEW), range(2000, 2000 + MANY)):
         arrived(project, decoder, numbers)
-        Scorer(project, torch.device("cpu")).score_active()
+        Scorer(project, "cpu").score_active()
         with statements(project) as found:
             QUESTIONS[question](project)
         asked.append(found)
@@ -157,7 +156,7 @@ def test_a_word_on_many_images_takes_as_many_statements_as_on_few(
     project: Workspace, decoder: Decoder
 ) -> None:
     arrived(project, decoder, range(1000, 1000 + MANY))
-    Scorer(project, torch.device("cpu")).score_active()
+    Scorer(project, "cpu").score_active()
     hashes = list(project.catalog.contents())
     asked = []
     for images in (hashes[:FEW], hashes[FEW:]):

@@ -18,7 +18,7 @@ from torch import Tensor
 from curate.catalog.query import Query
 from curate.config import DecodeConfig, FinetuneConfig, GuardedRecipe, PaperRecipe
 from curate.errors import HeldByAnother, UsageError
-from curate.finetune import LEASE, finetune, gather
+from curate.finetune import finetune, gather
 from curate.images.decode import Decoder
 from curate.ingest import ingest
 from curate.model.candidates import Candidates
@@ -27,7 +27,7 @@ from curate.model.share import excess_p_value
 from curate.recipes.attempt import canary_count, dealt, look
 from curate.recipes.runs import Update
 from curate.recipes.standing_out import Describe, Learned, Pictures
-from curate.score import Scorer
+from curate.score import LEASE, Scorer
 from curate.workspace import Workspace, open_workspace
 
 from .program import SHAPES, draw
@@ -50,7 +50,7 @@ def fill(workspace: Workspace, ours: int, strange: int = 0) -> None:
     draw(inbox, "noise", range(strange))
     with Decoder(DecodeConfig(workers=1)) as decoder:
         ingest(workspace, [str(inbox)], decoder)
-    Scorer(workspace, torch.device("cpu")).score_active()
+    Scorer(workspace, "cpu").score_active()
 
 
 def detector(workspace: Workspace) -> str | None:

@@ -55,17 +55,17 @@ def ingest(
 ) -> None:
     """Catalog and tag images once."""
     from curate.ingest import check_paths, ingest
-    from curate.model.device import choose_device
     from curate.score import Scorer
     from curate.workspace import open_workspace
 
-    chosen, names = choose_device(device), list(names_of(paths, null))
+    _check_device(device)
+    names = list(names_of(paths, null))
     check_paths(names)
     with open_workspace(catalog, create=True) as workspace, Decoder(DecodeConfig()) as decoder:
         with console.progress("reading") as advance:
             ingested = ingest(workspace, names, decoder, advance)
         with console.progress("scoring", ingested.images) as advance:
-            Scorer(workspace, chosen).score_active(
+            Scorer(workspace, device).score_active(
                 lambda done: advance(done, max(done, ingested.images))
             )
         shown.ingested(ingested, workspace.catalog, json)
@@ -111,6 +111,7 @@ def watch(
         finetune_minutes=finetune_minutes,
         poll=poll,
     )
+    _check_device(device)
     check_inbox(inbox.absolute(), None)  # a wrong name leaves no empty catalog behind
     target = None if on_tag is None or on_tag == "none" else target_of(on_tag, os.environ)
     child = finetune_command(recipe or RecipeName.guarded, device)
@@ -134,13 +135,12 @@ def _watch(
 ) -> Watched:
     """Watch, and tell of it on standard error, to the service manager and to Prometheus."""
     from curate.cli import watching
-    from curate.model.device import choose_device
     from curate.score import Scorer
     from curate.watch import watch
     from curate.watch.manager import ServiceManager
     from curate.watch.metrics import measured
 
-    scorer, manager = Scorer(workspace, choose_device(device)), ServiceManager(os.environ)
+    scorer, manager = Scorer(workspace, device), ServiceManager(os.environ)
     with watching.Watching() as told, measured(workspace.catalog, port, told.tell) as tell:
         doing = "taking what is in" if config.once else "watching"
         began = f"{doing} {console.safe(inbox)}; Ctrl-C ends it"
@@ -169,6 +169,14 @@ def _check_once(images: int | None, minutes: float | None, recipe: RecipeName | 
             "--once never fine-tunes; leave out --finetune-images, --finetune-minutes and "
             "--recipe, and run `curate finetune` after it"
         )
+
+
+def _check_device(name: str) -> None:
+    """Refuse a wrong device before anything is done; "auto" is never wrong, and costs no torch."""
+    if name != "auto":
+        from curate.model.device import choose_device
+
+        choose_device(name)
 
 
 def finetune_command(recipe: str, device: str) -> list[str]:

@@ -184,7 +184,7 @@ def use_model(
 
     with open_workspace(catalog, create=False) as workspace:
         with console.progress("scoring") as advance:
-            row = Scorer(workspace, choose_device(device)).use(checkpoint, advance)
+            row = Scorer(workspace, str(choose_device(device))).use(checkpoint, advance)
         if json:
             console.json_document(shown.plain(row))
         else:

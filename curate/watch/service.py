@@ -10,11 +10,10 @@ from pathlib import Path
 
 from curate.catalog.schema import on_network_file_system
 from curate.config import WatchConfig
-from curate.finetune import LEASE
 from curate.images.inbox import StabilityTracker, restat, scan
 from curate.images.paths import real
 from curate.ingest import Ingested, Source
-from curate.score import Scorer
+from curate.score import LEASE, Scorer
 from curate.watch.events import (
     Arrived,
     Event,

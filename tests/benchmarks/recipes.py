@@ -73,7 +73,7 @@ def run_seed(options: argparse.Namespace, seed: int, truth: dict[str, str]) -> N
             )
             train(workspace, options.labeled, config, decoder)
             ingest(workspace, [str(options.inbox)], decoder)
-        scorer = Scorer(workspace, torch.device("cpu"))
+        scorer = Scorer(workspace, "cpu")
         scorer.score_active()
         first = workspace.catalog.models.list()[0]
         for name in ["frozen", *RECIPES]:

@@ -97,7 +97,7 @@ def measure(base: Path, folder: Path, kind: str, others: list[str], seed: int) -
     ):
         groups = fresh(folder / "fresh", kind, others, decoder)
         ingest(workspace, [str(folder / "inbox")], decoder)
-        Scorer(workspace, CPU).score_active()
+        Scorer(workspace, str(CPU)).score_active()
 
         def tell(network: str, outcome: str) -> None:
             facts = {"kind": kind, "others": others, "seed": seed, "network": network}

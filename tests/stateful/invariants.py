@@ -21,7 +21,7 @@ from curate.model.checkpoint import Checkpoint
 from curate.model.inference import predict
 from curate.model.network import TwoHeadNetwork
 from curate.model.scores import Reference
-from curate.score import score_rows
+from curate.networks import score_rows
 from curate.workspace import Workspace
 
 from .contents import is_readable

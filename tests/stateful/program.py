@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-import torch
 
 from curate.images.decode import Decoder
 from curate.ingest import ingest
@@ -71,7 +70,7 @@ class Program:
     @property
     def scorer(self) -> Scorer:
         """One that has loaded nothing yet."""
-        return Scorer(self.workspace, torch.device("cpu"))
+        return Scorer(self.workspace, "cpu")
 
     def rows(self) -> Rows:
         """What it holds now."""

@@ -6,8 +6,6 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-import torch
-
 from curate.catalog.query import Query
 from curate.config import WatchConfig
 from curate.images.decode import Decoder
@@ -37,7 +35,7 @@ class Inbox:
         return Watch(
             self.workspace,
             Source(self.workspace, self.root, self.decoder),
-            Scorer(self.workspace, torch.device("cpu")),
+            Scorer(self.workspace, "cpu"),
             WatchConfig(settle_seconds=SETTLE, scan_seconds=SCAN, finetune_images=finetune_images),
             [sys.executable, "-c", ""],
             self.lease,

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-import torch
 
 from curate.cli.inbox import finetune_command
 from curate.config import DecodeConfig, WatchConfig
@@ -45,7 +44,7 @@ class Due:
         self.service = Watch(
             workspace,
             Source(workspace, inbox, decoder),
-            Scorer(workspace, torch.device("cpu")),
+            Scorer(workspace, "cpu"),
             WatchConfig(settle_seconds=0, finetune_images=1),
             child,
             stack.enter_context(hold(workspace, "watch", "the inbox")),
