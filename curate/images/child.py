@@ -20,6 +20,9 @@ START_SECONDS = 60.0
 STARTS = 2
 _SECRETS = ("CURATE_", "PG")
 """Beginnings of the variables that may hold the catalog's address and password."""
+_MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(8 << 20), "MALLOC_TRIM_THRESHOLD_": str(16 << 20)}
+"""Bytes. glibc gives a picture's memory back and takes it anew for the next one, page by page: that
+took a fifth of the time of a photograph."""
 
 
 class Child:
@@ -130,7 +133,7 @@ def _start(config: DecodeConfig) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(  # noqa: S603  (our own command line)
             [*command, json.dumps(asdict(config))],
-            env={**kept, "PYTHONPATH": places},
+            env={**kept, **_MALLOC, "PYTHONPATH": places},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -27,8 +27,8 @@ from curate.images.frames import Header
 
 DECODER_VERSION = 2
 """Raised whenever the same bytes would come out differently, or become readable."""
-AHEAD = 8
-"""Files in work or waiting to be taken, for each worker."""
+AHEAD = 32
+"""Files in work or waiting to be taken, for each worker: enough to go on during a commit."""
 _GOOD = b"GIF89a\1\0\1\0\x80\0\0\xff\xff\xff\0\0\0,\0\0\0\0\1\0\1\0\0\2\2D\1\0;"
 """One white pixel."""
 _AGAIN = "not the file's fault, so it is tried again at the next scan"

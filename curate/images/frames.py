@@ -12,7 +12,8 @@ from typing import IO
 
 _LENGTHS = struct.Struct(">II")
 MAX_HEADER = 1 << 20
-MAX_BODY = 1 << 24
+MAX_BODY = 1 << 21
+"""Noise of 1,024 x 256 pixels, the most that a preview can be, takes a third of it."""
 
 Header = dict[str, object]
 
