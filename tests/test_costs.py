@@ -11,11 +11,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from platform import libc_ver
 
 import pytest
+from PIL import Image
 from sqlalchemy import event
 
 from curate.catalog.query import Query, parse
+from curate.config import DecodeConfig
 from curate.images.decode import Decoder
 from curate.ingest import BATCH, ingest
 from curate.review.desk import Desk
@@ -83,6 +86,11 @@ def syncs(calls: Counter[tuple[str, str]]) -> int:
     return sum(number for (call, _), number in calls.items() if call.endswith("sync"))
 
 
+def page_faults(pid: int) -> int:
+    """How often a process was given a page of memory that it did not have (minflt of proc(5))."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[7])
+
+
 @on_linux
 def test_an_original_is_opened_once_and_never_again(trained: Path) -> None:
     draw(trained / "inbox", "disc", range(1))
@@ -96,6 +104,18 @@ def test_an_original_is_opened_once_and_never_again(trained: Path) -> None:
     assert syncs(more) == syncs(first) > 0, "a batch waits for the disk, not an image"
     again = traced(trained, "ingest", "inbox")
     assert opened(again, "inbox/") == []
+
+
+@pytest.mark.skipif(libc_ver()[0] != "glibc", reason="glibc gives memory back, and is told not to")
+def test_a_decode_worker_keeps_its_memory_between_photographs(tmp_path: Path) -> None:
+    path = tmp_path / "photograph.jpg"
+    Image.effect_noise((1280, 960), 40).convert("RGB").save(path, quality=90)
+    with Decoder(DecodeConfig(workers=1)) as decoder:
+        list(decoder.map([path] * FEW))
+        before = page_faults(decoder.pids[0])
+        list(decoder.map([path] * FEW))
+        taken = page_faults(decoder.pids[0]) - before
+    assert taken < 50 * FEW, "600 pages a photograph are what its pixels need"
 
 
 @on_linux
