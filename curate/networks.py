@@ -5,7 +5,9 @@ Loading torch takes seconds and half a gigabyte; what only queues work does with
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import torch
 
@@ -30,11 +32,18 @@ class Networks:
         self._device = choose_device(device)
         self._loaded: dict[str, tuple[Checkpoint, TwoHeadNetwork, Reference]] = {}
 
-    def rows(self, checkpoint_id: str, hashes: Sequence[str]) -> list[NewScore]:
-        """The catalog's rows of the images `hashes`, scored with one checkpoint."""
+    def scored(
+        self, checkpoint_id: str, batches: Iterable[Sequence[str]]
+    ) -> Iterator[list[NewScore]]:
+        """The catalog's rows of images scored with one checkpoint, by batches of their hashes.
+
+        While the network is at one batch, the previews of the next are read: two are in memory.
+        """
         made, network, reference = self._load(checkpoint_id)
-        pixels = load_pixels(self._workspace.previews, hashes, made.image_size)
-        return score_rows(made, hashes, predict(network, pixels, self._device, reference=reference))
+        read = partial(load_pixels, self._workspace.previews, size=made.image_size)
+        for hashes, pixels in _read_ahead(batches, read):
+            scores = predict(network, pixels, self._device, reference=reference)
+            yield score_rows(made, hashes, scores)
 
     def keep(self, checkpoint_ids: Collection[str]) -> None:
         """Forget all networks but those of `checkpoint_ids`."""
@@ -46,6 +55,23 @@ class Networks:
                 self._workspace.checkpoints / checkpoint_id
             )
         return self._loaded[checkpoint_id]
+
+
+def _read_ahead(
+    batches: Iterable[Sequence[str]], read: Callable[[Sequence[str]], torch.Tensor]
+) -> Iterator[tuple[Sequence[str], torch.Tensor]]:
+    """Each batch with its pixels; the next is asked for and read in a thread of its own."""
+    wanted = iter(batches)
+
+    def following() -> tuple[Sequence[str], torch.Tensor] | None:
+        hashes = next(wanted, None)
+        return None if hashes is None else (hashes, read(hashes))
+
+    with ThreadPoolExecutor(1, thread_name_prefix="previews") as thread:
+        coming = thread.submit(following)
+        while (batch := coming.result()) is not None:
+            coming = thread.submit(following)
+            yield batch
 
 
 def score_rows(made: Checkpoint, hashes: Sequence[str], scores: Scores) -> list[NewScore]:

@@ -6,7 +6,7 @@ without a tag.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -43,11 +43,11 @@ class Scorer:
     def score(self, checkpoint_id: str, on_images: Callable[[int], None] = lambda _: None) -> int:
         """Score everything that is pending for one checkpoint."""
         catalog, done = self._workspace.catalog, 0
-        while hashes := catalog.pending(checkpoint_id, BATCH):
-            rows = self._networks.rows(checkpoint_id, hashes)
-            catalog.add_scores(checkpoint_id, rows, datetime.now(UTC))
-            done += len(hashes)
-            on_images(done)
+        while catalog.pending(checkpoint_id, 1):
+            for rows in self._networks.scored(checkpoint_id, self._pending(checkpoint_id)):
+                catalog.add_scores(checkpoint_id, rows, datetime.now(UTC))
+                done += len(rows)
+                on_images(done)
         return done
 
     def put_in_service(
@@ -88,6 +88,13 @@ class Scorer:
         serving = {"classifier": parent, "detector": row.checkpoint_id}
         self.put_in_service(serving, "chosen by hand", on_images=on_images)
         return row
+
+    def _pending(self, checkpoint_id: str) -> Iterator[list[str]]:
+        """What is pending now, a batch at a time, whether or not the one before is scored yet."""
+        last = ""
+        while hashes := self._workspace.catalog.pending(checkpoint_id, BATCH, last):
+            yield hashes
+            last = hashes[-1]
 
     @property
     def _networks(self) -> Networks:

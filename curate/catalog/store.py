@@ -183,9 +183,11 @@ class Catalog:
         with read(self._engine) as connection:
             return listing.unreadable_page(connection, after, PAGE)
 
-    def pending(self, checkpoint_id: str, limit: int) -> list[str]:
-        """At most `limit` images that the checkpoint has yet to score."""
-        waiting = select(Pending.sha256).where(Pending.checkpoint_id == checkpoint_id)
+    def pending(self, checkpoint_id: str, limit: int, after: str = "") -> list[str]:
+        """At most `limit` images that the checkpoint has yet to score, in order, behind `after`."""
+        waiting = select(Pending.sha256).where(
+            Pending.checkpoint_id == checkpoint_id, Pending.sha256 > after
+        )
         with read(self._engine) as connection:
             return list(connection.scalars(waiting.order_by(Pending.sha256).limit(limit)))
 

@@ -99,7 +99,7 @@ def _folders(options: argparse.Namespace, work: Path) -> tuple[Path, Path]:
         made = many.with_name("unfinished")
         shutil.rmtree(made, ignore_errors=True)
         made.mkdir(parents=True)
-        contents = _given(options.pictures) if options.pictures else _drawn(options.pixels)
+        contents = _given(options.pictures) if options.pictures else drawn(options.pixels)
         for number, content in enumerate(islice(contents, options.images)):
             (made / f"{number:06}.jpg").write_bytes(content)
         made.rename(many)
@@ -115,7 +115,7 @@ def _given(folder: Path) -> Iterator[bytes]:
         yield _commented(path.read_bytes(), number)
 
 
-def _drawn(pixels: str) -> Iterator[bytes]:
+def drawn(pixels: str) -> Iterator[bytes]:
     """JPEGs of noise of all scales, about as large as photographs are."""
     width, height = map(int, pixels.split("x"))
     kinds = [_noise(width, height) for _ in range(KINDS)]
