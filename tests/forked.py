@@ -25,6 +25,7 @@ _PRELOADED = [
     "curate.export",
     "curate.finetune",
     "curate.ingest",
+    "curate.networks",
     "curate.review",
     "curate.train",
     "curate.watch.service",
