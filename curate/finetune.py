@@ -153,7 +153,7 @@ def gather(
         return load_split(workspace, made.snapshot, name, made.classes, made.image_size)
 
     on_batch()
-    audited = load_audited(workspace, made)
+    audited = load_audited(workspace, made.snapshot, made.image_size)
     calibration = split("calibration") if audited is None else audited
     hashes = reservoir(workspace.catalog.unlabeled(), config.inbox_limit, config.seed)
     on_batch()

@@ -67,17 +67,17 @@ def load_reviewed(workspace: Workspace, made: Checkpoint, limit: int, seed: int)
     )
 
 
-def load_audited(workspace: Workspace, made: Checkpoint) -> LabeledSplit | None:
+def load_audited(workspace: Workspace, snapshot: str, image_size: int) -> LabeledSplit | None:
     """Images of our classes that an audit has put in the place of the calibration images.
 
-    Their labels are 0, for nobody asks. None where there is no such audit. Raises StorageError when
-    a preview is gone.
+    Without those that are in the labeled folder's `snapshot` meanwhile. Their labels are 0, for
+    nobody asks. None where there is no such audit. Raises StorageError when a preview is gone.
     """
-    known = {row.sha256 for row in workspace.catalog.models.snapshot_images(made.snapshot)}
+    known = {row.sha256 for row in workspace.catalog.models.snapshot_images(snapshot)}
     hashes = tuple(name for name in workspace.catalog.audits.calibrating() if name not in known)
     if not hashes:
         return None
-    pixels = load_pixels(workspace.previews, hashes, made.image_size)
+    pixels = load_pixels(workspace.previews, hashes, image_size)
     return LabeledSplit(pixels, torch.zeros(len(hashes), dtype=torch.long), hashes)
 
 

@@ -14,8 +14,9 @@ from curate.catalog.models import LabeledRow
 from curate.config import TrainConfig
 from curate.images.decode import Decoder
 from curate.images.folder import Labeled, find_classes, read_labeled
-from curate.labeled import keep_checkpoint, load_split
+from curate.labeled import keep_checkpoint, load_audited, load_split
 from curate.model.backbones import build_backbone, build_network, default_epochs
+from curate.model.calibration import smallest_calibration
 from curate.model.checkpoint import Checkpoint, Draft
 from curate.model.device import choose_device, memory_format
 from curate.model.inference import predict
@@ -77,10 +78,7 @@ def learn(
     """Train the two-head network on `labeled` (Eq. 2) and keep it as a checkpoint."""
     rows = [LabeledRow(i.sha256, i.class_name, i.split, i.path) for i in labeled.images]
     snapshot = workspace.catalog.models.add_snapshot(str(labeled.root), rows, datetime.now(UTC))
-    splits = {
-        name: load_split(workspace, snapshot, name, labeled.classes, config.image_size or 0)
-        for name in ("train", "validation", "calibration")
-    }
+    splits = _splits(workspace, snapshot, labeled.classes, config.image_size or 0)
     progress = _progress_file(workspace, snapshot, config)
 
     def trained_by(size: int) -> TwoHeadNetwork:
@@ -96,7 +94,9 @@ def learn(
     network, room = in_memory(trained_by, config.batch_size)
     reference = Reference(feature_bank(network, splits["train"], device, config.seed))
     draft = _draft(network, reference, splits, labeled.classes, snapshot, config, device)
-    draft = replace(draft, figures={**draft.figures, **room})
+    ours = {row.sha256 for row in rows}
+    audited = sum(name not in ours for name in splits["calibration"].hashes)
+    draft = replace(draft, figures={**draft.figures, **room, "audited_images": audited})
     made = keep_checkpoint(workspace, network, reference, draft)
     progress.unlink(missing_ok=True)
     return made
@@ -106,6 +106,21 @@ def settle(config: TrainConfig) -> TrainConfig:
     """Fill in what was left to us: image size by weights, epochs by backbone."""
     size = config.image_size or (224 if config.weights else 64)
     return replace(config, image_size=size, epochs=config.epochs or default_epochs(config.backbone))
+
+
+def _splits(
+    workspace: Workspace, snapshot: str, classes: tuple[str, ...], image_size: int
+) -> dict[str, LabeledSplit]:
+    """The labeled folder's splits; what an audit in force calibrates with comes in their place."""
+    splits = {
+        name: load_split(workspace, snapshot, name, classes, image_size)
+        for name in ("train", "validation", "calibration")
+    }
+    audited = load_audited(workspace, snapshot, image_size)
+    enough = smallest_calibration(workspace.catalog.rates.current())
+    if audited is not None and len(audited) >= enough:
+        splits["calibration"] = audited
+    return splits
 
 
 def _progress_file(workspace: Workspace, snapshot: str, config: TrainConfig) -> Path:

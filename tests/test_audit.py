@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from curate import audit
+from curate.catalog.models import LabeledRow
 from curate.catalog.query import Query
 from curate.config import FinetuneConfig, GuardedRecipe
 from curate.errors import HeldByAnother, NoCheckpoint, UsageError
@@ -152,6 +153,29 @@ def test_a_sample_in_force_is_what_fine_tunes_are_held_against(inbox: Path) -> N
         assert materials.audited
         assert len(found.reviewed.ours) == 0, "what calibrates is not trained on"
         assert len(found.reviewed.ood) == 0, "nor what tells the recall"
+
+
+def test_a_sample_in_force_calibrates_the_next_training_where_it_is_enough(inbox: Path) -> None:
+    training = ("train", "labeled", "--epochs", 1, "--image-size", 32, "--seed")
+    run(inbox, "audit", "--images", 65)
+    run(inbox, "tag", "id", *(inbox / "inbox").glob("[!n]*"))
+    run(inbox, "tag", "ood", *(inbox / "inbox").glob("noise*"))
+    run(inbox, "audit", "--recalibrate")
+    assert "with 60 of the audit's images" in run(inbox, *training, 5).stderr
+    with open_workspace(str(inbox / ".curate"), create=False) as workspace:
+        active = str(workspace.catalog.models.active("detector"))
+        assert workspace.catalog.models.active("classifier") == active
+        calibration = read_manifest(workspace.checkpoints / active).calibration["held_out"]
+        rows = list(workspace.catalog.iter_images(Query(tag="id")))
+        assert sorted(calibration) == sorted(row.score or 0 for row in rows)
+        folder = [row for row in _labeled_rows(workspace, active) if row.split == "calibration"]
+    run(inbox, "rate", "1%")  # for which 99 are needed
+    assert f"with {len(folder)} calibration images" in run(inbox, *training, 6).stderr
+
+
+def _labeled_rows(workspace: Workspace, checkpoint_id: str) -> list[LabeledRow]:
+    models = workspace.catalog.models
+    return list(models.snapshot_images(models.get(checkpoint_id).snapshot_id))
 
 
 def test_a_sample_is_not_trained_on_before_it_is_in_force_either(inbox: Path) -> None:

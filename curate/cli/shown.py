@@ -103,8 +103,9 @@ def trained(result: Trained, rate: float, as_json: bool) -> None:
         f"{made.figures['validation_accuracy']:.1%} on {made.figures['validation_images']} images"
     )
     low, high = alarm_interval(count, 2_000, rate)
+    which = "of the audit's" if made.figures["audited_images"] else "calibration"
     console.note(
-        f"false alarms: {rate:.1%} asked; with {count} calibration images 99 % of networks "
+        f"false alarms: {rate:.1%} asked; with {count} {which} images 99 % of networks "
         f"raise {low:.1%} to {high:.1%} on 2,000 uploads of your classes"
     )
     if count < smallest_calibration(rate):
