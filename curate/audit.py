@@ -90,9 +90,10 @@ def recalibrate(
 ) -> str:
     """Calibrate the detector in service with the last sample's images of our classes.
 
-    Every image is scored anew and read against them, and the next fine-tunes start from them too.
-    Returns the id of the recalibrated detector. Raises UsageError unless the sample is judged to
-    its end and holds enough images of our classes, HeldByAnother while a fine-tune runs.
+    Every image is scored anew and read against them; the next fine-tunes and trainings are
+    calibrated with them too. Returns the id of the recalibrated detector. Raises UsageError unless
+    the sample is judged to its end and holds enough images of our classes, HeldByAnother while a
+    fine-tune runs.
     """
     from curate.labeled import keep_checkpoint
     from curate.model import checkpoint as checkpoints
