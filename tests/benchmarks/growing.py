@@ -1,11 +1,11 @@
 """What an image costs to take in when few and when many are catalogued already.
 
-    python -m tests.benchmarks.growing --work DIR --sizes 10000 1000000
+    python -m tests.benchmarks.growing --work DIR --sizes 10000 1000000 --pixels 1280x960
 
 A catalog of each size, grown once through the program's own store as `catalog_scale` does. Then, in
-turn `--runs` times, each takes in the same new pictures: small ones, so that it is the catalog that
-counts. One JSON line for each size: milliseconds an image (median, least, most), and the median of
-its time over the first size's, of runs side by side.
+turn `--runs` times, each takes in the same new pictures; with small ones, of 160x120, it is the
+catalog that counts. One JSON line for each size: milliseconds an image (median, least, most), and
+the median of its time over the first size's, of runs side by side.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import shutil
 import statistics
 import sys
 import time
+from itertools import islice
 from pathlib import Path
 
 from curate.config import DecodeConfig
@@ -24,7 +25,7 @@ from curate.ingest import ingest
 from curate.workspace import open_workspace
 
 from .catalog_scale import begin, grow
-from .watching import write_files
+from .ingesting import drawn
 
 BATCH = 100_000
 
@@ -60,16 +61,19 @@ def main() -> None:
     )
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 1_000_000])
-    parser.add_argument("--images", type=int, default=5_000)
+    parser.add_argument("--pixels", default="1280x960", metavar="WIDTHxHEIGHT")
+    parser.add_argument("--images", type=int, default=1_000)
     parser.add_argument("--runs", type=int, default=5)
     options = parser.parse_args()
     work: Path = options.work.absolute()
     places = {size: grown(work, size) for size in options.sizes}
     taken: dict[int, list[float]] = {size: [] for size in options.sizes}
     for _ in range(options.runs):
-        inbox = work / f"inbox-{time.time_ns()}"
+        inbox = work / f"inbox-{time.time_ns()}"  # a source of its own: nothing of it is known
         inbox.mkdir()
-        write_files(inbox, inbox.name, options.images)
+        contents = islice(drawn(options.pixels, time.time_ns()), options.images)
+        for number, content in enumerate(contents):
+            (inbox / f"{number:06}.jpg").write_bytes(content)
         for size, place in places.items():
             taken[size].append(milliseconds(place, inbox, options.images))
         shutil.rmtree(inbox)

@@ -115,11 +115,11 @@ def _given(folder: Path) -> Iterator[bytes]:
         yield _commented(path.read_bytes(), number)
 
 
-def drawn(pixels: str) -> Iterator[bytes]:
-    """JPEGs of noise of all scales, about as large as photographs are."""
+def drawn(pixels: str, first: int = 0) -> Iterator[bytes]:
+    """JPEGs of noise of all scales, about as large as photographs are, numbered from `first`."""
     width, height = map(int, pixels.split("x"))
     kinds = [_noise(width, height) for _ in range(KINDS)]
-    for number, content in enumerate(cycle(kinds)):
+    for number, content in enumerate(cycle(kinds), first):
         yield _commented(content, number)
 
 
