@@ -173,8 +173,8 @@ FAULTS = [
     Fault(
         "one image gets another's score",
         "curate/networks.py",
-        "score_rows(made, hashes, predict",
-        "score_rows(made, hashes[::-1], predict",
+        "score_rows(made, hashes, scores",
+        "score_rows(made, hashes[::-1], scores",
         INBOX,
     ),
     Fault(

@@ -8,6 +8,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import pytest
+
 from curate.demo.pictures import picture
 from curate.demo.subjects import CLASSES, STRANGERS
 from curate.model.alarms import alarm_interval
@@ -41,6 +43,7 @@ def measured(folder: Path) -> tuple[float, float]:
     return by_rate["recall"]["value"], by_rate["alarm_rate"]["value"]
 
 
+@pytest.mark.timeout(900)  # where a processor multiplies no bfloat16, beside another test
 def test_fifty_reviews_raise_the_recall_of_their_kind(tmp_path: Path) -> None:
     for kind in CLASSES:
         drawn(tmp_path / "labeled" / kind, kind, range(100))
