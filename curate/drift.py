@@ -15,8 +15,9 @@ from curate.model.proportion import share_of
 from curate.workspace import Workspace
 
 ARRIVALS = 2_500
-NEWEST = 5
-"""One of so many is held against those before it."""
+NEWEST = (5, 2)
+"""One of so many is held against those before it. After a fifth, a half: once a drift is older than
+the fifth, its images are among those before too, and hide it."""
 FEWEST = 50
 """Images, on either side, below which nothing is said."""
 
@@ -33,9 +34,14 @@ class Jump:
 
 def jump(workspace: Workspace, rate: float) -> Jump | None:
     """The jump among the newest images of a catalog; None where there is none. Needs no torch."""
-    arrivals = latest(workspace.catalog.engine, ARRIVALS)
-    newest = len(arrivals) // NEWEST
-    return jumped(arrivals[:newest], arrivals[newest:], rate)
+    return latest_jump(latest(workspace.catalog.engine, ARRIVALS), rate)
+
+
+def latest_jump(arrivals: Sequence[Arrival], rate: float) -> Jump | None:
+    """The jump among the newest of `arrivals`, which come newest first."""
+    counts = [len(arrivals) // part for part in NEWEST]
+    found = (jumped(arrivals[:count], arrivals[count:], rate) for count in counts)
+    return next(filter(None, found), None)
 
 
 def jumped(newest: Sequence[Arrival], before: Sequence[Arrival], rate: float) -> Jump | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from curate.catalog.arrivals import Arrival
-from curate.drift import Jump, jumped
+from curate.drift import Jump, jumped, latest_jump
 
 RATE = 0.05
 
@@ -24,6 +24,17 @@ def test_a_jump_in_all_classes_is_told() -> None:
     # The half that is flagged least: hat and star, 20 of 80; before it was 9 of 200.
     newest = arrivals(40, {"cup": 16, "fish": 20, "hat": 10, "star": 10})
     assert jumped(newest, BEFORE, RATE) == Jump(newest=0.25, before=0.045, images=80)
+
+
+def test_a_jump_older_than_the_newest_fifth_is_told() -> None:
+    # Of 800 images the newest half drifted. The fifth has 24 of 80 in its calm half, and before it
+    # are 56 of 320: the intervals overlap, for more than a third of those had drifted too.
+    drifted = 10 * arrivals(10, dict.fromkeys("abcd", 3))
+    before = 10 * arrivals(10, dict.fromkeys("abcd", 1))
+    every = [*drifted, *before]
+    assert jumped(every[:160], every[160:], RATE) is None
+    assert latest_jump(every, RATE) == Jump(newest=0.3, before=0.1, images=200)
+    assert latest_jump(before, RATE) is None
 
 
 def test_a_new_kind_that_looks_like_two_classes_is_no_jump() -> None:
