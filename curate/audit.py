@@ -98,7 +98,6 @@ def recalibrate(
     from curate.labeled import keep_checkpoint
     from curate.model import checkpoint as checkpoints
     from curate.model.checkpoint import Draft
-    from curate.model.device import choose_device
     from curate.score import LEASE, Scorer
 
     with hold(workspace, LEASE, "the recalibration") as lease:
@@ -117,7 +116,7 @@ def recalibrate(
         }
         kept = keep_checkpoint(workspace, network, reference, Draft(**facts))
         reason = f"calibrated with {sum(map(len, scores.values()))} images of an audit"
-        scorer = Scorer(workspace, str(choose_device(device)))
+        scorer = Scorer(workspace, device)
         # First of all: a kill after the switch must not leave the sample to be trained on.
         workspace.catalog.audits.recalibrated(sample.seq, datetime.now(UTC))
         scorer.put_in_service({"detector": kept.id}, reason, (LEASE, lease.fence), on_images)

@@ -27,7 +27,7 @@ class Networks:
     """Networks by their checkpoint's id; those that were used lately are at hand."""
 
     def __init__(self, workspace: Workspace, device: str) -> None:
-        """`device` is a name for `choose_device`, which raises UsageError for a wrong one."""
+        """`device` is a name for `choose_device`."""
         self._workspace = workspace
         self._device = choose_device(device)
         self._loaded: dict[str, tuple[Checkpoint, TwoHeadNetwork, Reference]] = {}

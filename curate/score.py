@@ -27,7 +27,8 @@ class Scorer:
     """Scores pending images with the checkpoints of a workspace, once there are any."""
 
     def __init__(self, workspace: Workspace, device: str) -> None:
-        """`device` is a name for `curate.model.device.choose_device`."""
+        """Raises UsageError for a wrong name of a `device`, as `check_device` does."""
+        check_device(device)
         self._workspace = workspace
         self._device = device
         self._made: Networks | None = None
@@ -103,6 +104,14 @@ class Scorer:
 
             self._made = Networks(self._workspace, self._device)
         return self._made
+
+
+def check_device(name: str) -> None:
+    """Raise UsageError as `choose_device` does; "auto" is never wrong, so it costs no torch."""
+    if name != "auto":
+        from curate.model.device import choose_device
+
+        choose_device(name)
 
 
 def _told(on_images: Callable[[int, int], None], before: int, total: int, done: int) -> None:

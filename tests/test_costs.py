@@ -106,7 +106,7 @@ def test_an_original_is_opened_once_and_never_again(trained: Path) -> None:
     assert opened(again, "inbox/") == []
 
 
-@pytest.mark.skipif(libc_ver()[0] != "glibc", reason="glibc gives memory back, and is told not to")
+@pytest.mark.skipif(libc_ver()[0] != "glibc", reason="another malloc has other settings")
 def test_a_decode_worker_keeps_its_memory_between_photographs(tmp_path: Path) -> None:
     path = tmp_path / "photograph.jpg"
     Image.effect_noise((1280, 960), 40).convert("RGB").save(path, quality=90)

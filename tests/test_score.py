@@ -8,6 +8,7 @@ from pathlib import Path
 from threading import Event
 
 import pytest
+import torch
 from torch import Tensor
 
 from curate import networks, score
@@ -16,6 +17,8 @@ from curate.images.previews import Previews
 from curate.images.transforms import load_pixels
 from curate.ingest import ingest
 from curate.model.inference import predict
+from curate.model.network import TwoHeadNetwork
+from curate.model.scores import Reference, Scores
 from curate.score import Scorer
 from curate.workspace import Workspace, open_workspace
 
@@ -50,10 +53,12 @@ def test_the_next_previews_are_read_while_the_network_is_at_a_batch(
         next(reads).set()
         return load_pixels(previews, hashes, size)
 
-    def forward(*given: object, **named: object) -> object:
+    def forward(
+        network: TwoHeadNetwork, pixels: Tensor, device: torch.device, reference: Reference
+    ) -> Scores:
         following = next(passes, None)
         assert following is None or following.wait(PATIENCE_SECONDS)
-        return predict(*given, **named)  # type: ignore[arg-type]
+        return predict(network, pixels, device, reference=reference)
 
     monkeypatch.setattr(networks, "load_pixels", read)
     monkeypatch.setattr(networks, "predict", forward)

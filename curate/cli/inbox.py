@@ -55,10 +55,10 @@ def ingest(
 ) -> None:
     """Catalog and tag images once."""
     from curate.ingest import check_paths, ingest
-    from curate.score import Scorer
+    from curate.score import Scorer, check_device
     from curate.workspace import open_workspace
 
-    _check_device(device)
+    check_device(device)
     names = list(names_of(paths, null))
     check_paths(names)
     with open_workspace(catalog, create=True) as workspace, Decoder(DecodeConfig()) as decoder:
@@ -97,6 +97,7 @@ def watch(
 ) -> None:
     """Catalog and tag images as they arrive; fine-tune when due."""
     from curate.cli import watching
+    from curate.score import check_device
     from curate.watch.hook import target_of
     from curate.workspace import open_workspace
 
@@ -111,7 +112,7 @@ def watch(
         finetune_minutes=finetune_minutes,
         poll=poll,
     )
-    _check_device(device)
+    check_device(device)
     check_inbox(inbox.absolute(), None)  # a wrong name leaves no empty catalog behind
     target = None if on_tag is None or on_tag == "none" else target_of(on_tag, os.environ)
     child = finetune_command(recipe or RecipeName.guarded, device)
@@ -169,14 +170,6 @@ def _check_once(images: int | None, minutes: float | None, recipe: RecipeName | 
             "--once never fine-tunes; leave out --finetune-images, --finetune-minutes and "
             "--recipe, and run `curate finetune` after it"
         )
-
-
-def _check_device(name: str) -> None:
-    """Refuse a wrong device before anything is done; "auto" is never wrong, and costs no torch."""
-    if name != "auto":
-        from curate.model.device import choose_device
-
-        choose_device(name)
 
 
 def finetune_command(recipe: str, device: str) -> list[str]:

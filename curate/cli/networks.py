@@ -178,13 +178,12 @@ def use_model(
     catalog: Catalog = None,
 ) -> None:
     """Put an earlier network back in service: a pre-trained one in both roles."""
-    from curate.model.device import choose_device
     from curate.score import Scorer
     from curate.workspace import open_workspace
 
     with open_workspace(catalog, create=False) as workspace:
         with console.progress("scoring") as advance:
-            row = Scorer(workspace, str(choose_device(device))).use(checkpoint, advance)
+            row = Scorer(workspace, device).use(checkpoint, advance)
         if json:
             console.json_document(shown.plain(row))
         else:

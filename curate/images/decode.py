@@ -151,7 +151,7 @@ class Decoder:
     def map(
         self, paths: Iterable[Path], root: Path | None = None
     ) -> Iterator[tuple[Path, DecodeResult]]:
-        """Decode files, in the order given; a few per worker are read ahead, never more.
+        """Decode files, in the order given; AHEAD per worker are read ahead, never more.
 
         Below `root` no link is followed; without it, links to folders are. Raises CurateError when
         no worker can be started.
