@@ -292,3 +292,11 @@ def run_bytes(folder: Path, *arguments: str, stdin: bytes = b"") -> bytes:
     return subprocess.run(
         command, cwd=folder, env=environment(), input=stdin, capture_output=True, check=True
     ).stdout
+
+
+@pytest.mark.parametrize("command", ["ingest", "watch"])
+def test_a_wrong_device_is_told_before_anything_is_made(tmp_path: Path, command: str) -> None:
+    (tmp_path / "inbox").mkdir()
+    told = run(tmp_path, command, "inbox", "--device", "abacus", code=2).stderr
+    assert "no device is called 'abacus'" in told
+    assert not (tmp_path / ".curate").exists()
