@@ -56,6 +56,15 @@ def held_back(anna: Seen) -> list[Route]:
     return waiting
 
 
+def let_go(anna: Seen, waiting: list[Route]) -> None:
+    """Let the next request go that is held back, and wait for its answer."""
+    while not waiting:
+        anna.page.wait_for_timeout(20)
+    route = waiting.pop(0)
+    with anna.page.expect_response(route.request.url):
+        route.continue_()
+
+
 def test_a_word_from_before_the_news_overwrites_nothing(browser: Browser, tmp_path: Path) -> None:
     project(tmp_path, 5)
     with anna_and_bert(browser, tmp_path) as (anna, bert):
@@ -155,6 +164,34 @@ def test_after_very_many_changes_the_queue_is_read_anew(browser: Browser, tmp_pa
         anna.press("o")
         anna.saying("1 image: OOD.")
         assert word(tmp_path, 0) == ("ood", "cup", "anna")
+
+
+def test_a_word_from_before_the_queue_is_read_anew_overwrites_nothing(
+    browser: Browser, tmp_path: Path
+) -> None:
+    crowd(tmp_path, NEWS + 60, flagged=NEWS + 60)
+    with anna_and_bert(browser, tmp_path) as (anna, bert):
+        anna.ask("")
+        anna.page.locator("#grid").focus()
+        expect(anna.cells.nth(60)).to_be_attached()
+        anna.press("End", "ArrowLeft")  # beyond the page that the queue is read anew with
+        words: list[Route] = []
+        pages: list[Route] = []
+        anna.page.route("**/api/reviews", lambda route: words.append(route))
+        anna.page.route("**/api/queue*", lambda route: pages.append(route))
+        bert.in_focus(0)
+        bert.press("Control+a")
+        expect(bert.page.locator("#selected")).to_have_text("all 560 images that match")
+        bert.press("i")
+        bert.saying("560 images: ID.")
+        anna.saying("More than 500 images changed; the queue is read anew.")
+        anna.press("o", "o")  # the second waits for the answer to the first
+        let_go(anna, pages)
+        expect(anna.cell(0)).to_have_attribute("data-by", "person")
+        anna.page.unroute("**/api/queue*")
+        for _ in range(2):
+            let_go(anna, words)
+        assert {who for _, _, who in catalogued(tmp_path).values()} == {"bert"}
 
 
 def test_two_tabs_of_one_reviewer_agree(browser: Browser, tmp_path: Path) -> None:

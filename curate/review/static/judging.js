@@ -11,6 +11,7 @@ export class Judging {
     this.reviewer = reviewer;
     this.say = say;
     this.step = 0;
+    this.behind = false; // more has changed than was told, and the queue is not read anew yet
     this.rate = null;
     this.waiting = [];
     this.sending = null;
@@ -59,6 +60,7 @@ export class Judging {
   }
 
   #queue(action) {
+    if (this.behind) action.as_of ??= this.step;
     this.waiting.push(action);
     if (!this.sending) this.idle = this.#send();
   }
@@ -101,18 +103,36 @@ export class Judging {
     this.grid.replace(this.#as(row, under.at(-1).word));
   }
 
+  // The queue was read anew: all that is shown is as of this step.
+  reread(step) {
+    this.step = step;
+    this.behind = false;
+  }
+
+  // More has changed than is told: nothing of it is shown, and the step stays, until the queue is
+  // read anew. Words said until then are sent as of what is shown, however late that is.
+  #fallBehind() {
+    this.behind = true;
+    for (const action of this.waiting) action.as_of ??= this.step;
+    for (const sha256 of this.kept.keys()) {
+      if (!this.waiting.some((action) => action.hashes.has(sha256))) this.kept.delete(sha256);
+    }
+  }
+
   // Bring the grid up to a step. Rows that others changed say so, and a word that is still to be
-  // sent on one of them is let go, for it was meant of what stood there before. Where there are
-  // more changes than are told, the step stays until the queue is read anew.
+  // sent on one of them is let go, for it was meant of what stood there before.
   #take(answer, action) {
+    if (answer.many) {
+      this.#fallBehind();
+      return [];
+    }
     const theirs = answer.changes.filter((row) => !this.#ours(row, answer, action));
-    if (!answer.many) this.step = answer.step;
+    this.step = answer.step;
     for (const row of theirs) this.#drop(row);
     for (const row of answer.changes) {
       if (theirs.includes(row)) this.#settle(row, `changed: ${TAGS[row.tag]} ${said(row)}`);
       else this.#settle(row, null);
     }
-    if (answer.many) this.kept.clear();
     return theirs;
   }
 
@@ -124,11 +144,12 @@ export class Judging {
 
   #drop(row) {
     const dropped = this.waiting.filter((action) => action.hashes.delete(row.sha256));
-    if (dropped.length) this.changedMeanwhile([row]);
+    if (dropped.length) this.changedMeanwhile(1, row);
   }
 
-  changedMeanwhile(rows) {
-    const name = rows.length === 1 ? fileName(rows[0]) : images(rows.length);
+  // `row` is known where it is one image, unless it is neither shown nor told.
+  changedMeanwhile(number, row) {
+    const name = number === 1 && row ? fileName(row) : images(number);
     this.say(`${name} changed meanwhile: your word was not recorded there. Judge again to overrule.`, true);
   }
 
@@ -138,8 +159,8 @@ export class Judging {
       const place = answer.changes.map((row) => this.grid.places.get(row.sha256)).find((found) => found !== undefined);
       if (place !== undefined && answer.images) this.onUndone(place);
     } else if (answer.passed_over) {
-      const one = answer.passed_over === 1 && answer.changes.find((row) => row.sha256 === answer.left[0]);
-      this.changedMeanwhile(one ? [one] : { length: answer.passed_over });
+      const [left] = answer.left;
+      this.changedMeanwhile(answer.passed_over, this.grid.row(left) ?? answer.changes.find((row) => row.sha256 === left));
     } else {
       const what = action.word.verdict === "none" ? "taken back" : action.word.class ?? TAGS[action.word.verdict];
       this.say(`${images(answer.images)}: ${what}.${answer.doubt ? ` Note that ${answer.doubt}.` : ""}`);
@@ -152,7 +173,9 @@ export class Judging {
     if (!this.settled || since !== this.step) return;
     const theirs = this.#take(answer, null).filter((row) => this.grid.places.has(row.sha256));
     if (theirs.length) this.say(`${images(theirs.length)} changed by ${theirs[0].reviewed_by ?? "somebody"}.`);
-    if (answer.many) this.onMany();
+    if (!answer.many) return;
+    this.say(`More than ${images(answer.changes.length)} changed; the queue is read anew.`);
+    this.onMany();
   }
 
   onMany() {}

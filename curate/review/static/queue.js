@@ -96,7 +96,7 @@ export class Queue {
     this.cursor = page.cursor;
     this.ended = page.cursor === null;
     this.grid.append(page.rows);
-    if (page.standing) this.judging.step = page.step;
+    if (page.standing) this.judging.reread(page.step);
     this.judging.shown(page.rows);
     this.end.textContent = this.#ending();
     this.on.more();

@@ -110,9 +110,10 @@ function judge(word, meant = targets()) {
 
 function judgeRows(rows, word, meant) {
   const recorded = new Set(rows);
+  const changed = meant.filter((row) => !recorded.has(row));
   const single = meant.length === 1 && (detail.enlarged || !grid.selected.size);
   if (rows.length) judging.judge(rows, word);
-  if (rows.length < meant.length) judging.changedMeanwhile(meant.filter((row) => !recorded.has(row)));
+  if (changed.length) judging.changedMeanwhile(changed.length, changed[0]);
   else if (single) next();
   if (!single) grid.deselect();
 }
