@@ -106,7 +106,7 @@ def main() -> None:
         trained = Path(folder, "trained")
         for shape in SHAPES:
             draw(trained / "labeled" / shape, shape, range(40))
-        run(trained, "train", "labeled", "--epochs", 8, "--image-size", 32)
+        run(trained, "train", "labeled", "--epochs", 24, "--image-size", 16)
         prepared = [make_ready(name, trained, Path(folder, name)) for name in SCENARIOS]
         going = rounds(prepared, Path(folder), len(tally))
         while sum(row["kills"] for row in tally) < options.kills:

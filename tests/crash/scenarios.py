@@ -190,7 +190,7 @@ def leftovers(folder: Path) -> list[str]:
 
 
 SCENARIOS: dict[str, Scenario] = {
-    "train": Scenario(unlearned, ("train", "labeled", "--epochs", 2, "--image-size", 32), learned),
+    "train": Scenario(unlearned, ("train", "labeled", "--epochs", 2, "--image-size", 16), learned),
     "ingest": Scenario(arrive, ("ingest", "inbox"), images),
     "watch": Scenario(arrive, ("watch", "inbox", "--once", "--settle", "0"), images),
     "finetune": Scenario(

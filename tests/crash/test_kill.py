@@ -21,6 +21,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from curate.images.previews import Previews
+from curate.model.progress import SAVE_EVERY
 
 from ..forked import Fork, nothing, undisturbed
 from ..program import SHAPES, draw, run, start, status
@@ -28,8 +29,8 @@ from .kills import make_ready, rounds
 from .scenarios import SCENARIOS, Contents, images, leftovers
 
 INGEST = ("ingest", "inbox")
-TRAIN = ("train", "labeled", "--epochs", 12, "--image-size", 32)
-FINETUNE = ("finetune", "--updates", 60, "--force", "--json")
+TRAIN = ("train", "labeled", "--epochs", 12, "--image-size", 16)
+FINETUNE = ("finetune", "--force", "--json", "--updates")
 
 
 def kept(folder: Path) -> Contents:
@@ -84,15 +85,17 @@ def test_train(tmp_path: Path) -> None:
     assert not list(progress.glob("train-*"))
 
 
-@pytest.mark.parametrize("moment", ["before the first state", "after it"])
-def test_finetune(trained: Path, moment: str) -> None:
+@pytest.mark.parametrize(
+    ("moment", "updates"), [("before the first state", 10), ("after it", SAVE_EVERY + 10)]
+)
+def test_finetune(trained: Path, moment: str, updates: int) -> None:
     for shape in SHAPES:
         draw(trained / "inbox" / shape, shape, range(1000, 1020))
     draw(trained / "inbox", "noise", range(20))
     run(trained, *INGEST)
     run(trained, "rate", "10%")
     before = kept(trained)
-    process = start(trained, *FINETUNE)
+    process = start(trained, *FINETUNE, updates)
     progress = trained / ".curate" / "progress"
     while not (
         list(progress.glob("finetune-*.safetensors")) if moment == "after it" else running(trained)
@@ -103,7 +106,7 @@ def test_finetune(trained: Path, moment: str) -> None:
     process.communicate()
     assert process.returncode == -signal.SIGKILL
     assert status(trained)["counts"]["pending"] == 0
-    result = json.loads(run(trained, *FINETUNE).stdout)
+    result = json.loads(run(trained, *FINETUNE, updates).stdout)
     assert result["outcome"] in ("promoted", "rejected")
     found = json.loads(run(trained, "models", "list", "--json").stdout)
     outcomes = [item["outcome"] for item in found["finetunes"]]

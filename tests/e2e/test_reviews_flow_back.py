@@ -55,7 +55,7 @@ def test_fifty_reviews_raise_the_recall_of_their_kind(tmp_path: Path) -> None:
     run(tmp_path, "ingest", "inbox")
     before, alarms_before = measured(tmp_path)
     run(tmp_path, "tag", "ood", *strange)
-    told = run(tmp_path, "finetune", "--updates", 100).stderr
+    told = run(tmp_path, "finetune", "--updates", 50).stderr
     assert "promoted: fine-tuned on 360 inbox images and 50 that people judged" in told
     after, alarms = measured(tmp_path)
     assert after >= before + 0.1
