@@ -1,4 +1,4 @@
-"""Two threads, and a network small enough to save, flip and load hundreds of times."""
+"""A network small enough to save, flip and load hundreds of times."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from torch import Tensor, nn
 
 from curate.model import backbones
 from curate.model.network import TwoHeadNetwork
-
-torch.set_num_threads(2)
 
 
 class TinyBackbone(nn.Module):
