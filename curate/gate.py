@@ -58,10 +58,11 @@ class Checked:
 def check(workspace: Workspace, query: Query, bounds: Bounds) -> Checked:
     """Hold what `query` means against the bounds that are set.
 
-    Raises UsageError where a bound cannot be meant of this query, or none is set, and
-    NoCheckpoint for a bound on tags before there is a network.
+    Raises UsageError where a bound cannot be meant of this query, none is set, or no source has
+    the name that it asks for, and NoCheckpoint for a bound on tags before there is a network.
     """
     _check_meant(query, bounds)
+    _check_source(workspace, query)
     tagged = bounds.max_ood_rate is not None or bounds.max_pending is not None
     if tagged and workspace.catalog.models.active("detector") is None:
         raise NoCheckpoint()
@@ -82,6 +83,15 @@ def _check_meant(query: Query, bounds: Bounds) -> None:
         raise UsageError("unreadable: names files that are no images; --max-unreadable counts them")
     if query.tag is not None and bounds.max_ood_rate is not None:
         raise UsageError("--max-ood-rate compares tags; leave tag: out of the query")
+
+
+def _check_source(workspace: Workspace, query: Query) -> None:
+    """A name that no inbox has would mean nothing, and of nothing every bound is met."""
+    if query.source is not None and not workspace.catalog.sources(query.source):
+        there = ", ".join(source.root_uri for source in workspace.catalog.sources())
+        raise UsageError(
+            f"no inbox has {query.source!r} in its address; the catalog knows {there or 'none yet'}"
+        )
 
 
 def _held(counts: Figures, bounds: Bounds) -> Iterator[Bound]:

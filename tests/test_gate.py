@@ -77,6 +77,7 @@ def test_of_nothing_nothing_is_ood_but_of_what_waits_nothing_is_known(
         ("unreadable:", Bounds(min_images=1), "no images"),
         ("tag:id", Bounds(max_ood_rate=0.1), "leave tag: out"),
         ("label:hat", Bounds(max_unreadable=0), "an unreadable file has"),
+        ("source:./inbox", Bounds(min_images=0), "'./inbox' in its address; .* none yet"),
     ],
 )
 def test_what_cannot_be_asked(workspace: Workspace, query: str, bounds: Bounds, said: str) -> None:
@@ -115,6 +116,18 @@ def test_as_a_pipeline_runs_it(trained: Path) -> None:
     assert "error: not met: OOD rate, unreadable;" in failed.stderr
     told = run(trained, "check", "--max-ood-rate", "2%", code=8).stderr
     assert "warning: 2% OOD is asked, but up to 5% of your own classes may be flagged" in told
+
+
+def test_where_nothing_is_meant_it_is_told(trained: Path) -> None:
+    draw(trained / "inbox", "disc", range(1000, 1001))
+    run(trained, "ingest", "inbox")
+    told = run(trained, "check", "since:2199-01-01", "source:inbox", "--max-ood-rate", "5%").stderr
+    assert "warning: nothing matches" in " ".join(told.split())
+    assert "nothing matches" not in run(trained, "check", "--max-ood-rate", "99%").stderr
+    misspelt = run(trained, "check", "source:./inbox", "--max-ood-rate", "5%", code=2).stderr
+    assert f"the catalog knows {(trained / 'inbox').resolve().as_uri()}" in "".join(
+        misspelt.splitlines()
+    )
 
 
 def test_before_there_is_a_network_only_files_can_be_counted(tmp_path: Path) -> None:

@@ -107,9 +107,11 @@ class Catalog:
             found = select(Source.source_id).where(Source.root_uri == root_uri)
             return connection.execute(found).scalar_one()
 
-    def sources(self) -> tuple[SourceRow, ...]:
-        """Every source, oldest first."""
+    def sources(self, named: str | None = None) -> tuple[SourceRow, ...]:
+        """Every source, or those that a query's `source:` means by `named`; oldest first."""
         rows = select(*columns(SourceRow, Source)).order_by(Source.added_at, Source.source_id)
+        if named is not None:
+            rows = rows.where(listing.holds(Source.root_uri, named))
         with read(self._engine) as connection:
             return made(SourceRow, connection.execute(rows))
 

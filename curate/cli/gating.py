@@ -68,6 +68,11 @@ def _show(checked: Checked, query: str, confidence: float | None, as_json: bool)
         for bound in checked.bounds
     ]
     console.table("", ("", "is", "asked", ""), rows)
+    if checked.counts.images == 0 and not checked.counts.unreadable:
+        console.warn(
+            "nothing matches, and nothing exceeds no bound; --min-images 1 asks for something to "
+            "be there"
+        )
     low = [b.limit for b in checked.bounds if b.name == "ood_rate" and b.limit < checked.rate]
     for limit in low:
         console.warn(
