@@ -88,7 +88,9 @@ def _postgresql_engine(url: URL) -> Engine:
     try:
         return create_engine(url, pool_pre_ping=True)
     except ModuleNotFoundError as error:
-        raise UsageError("PostgreSQL needs psycopg: pip install 'curate[postgres]'") from error
+        raise UsageError(
+            "PostgreSQL needs psycopg: install curate with its extra `postgres`"
+        ) from error
 
 
 def file_of(engine: Engine) -> Path | None:

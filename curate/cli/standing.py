@@ -24,8 +24,7 @@ from curate.console import safe
 from curate.copies import original_of
 from curate.drift import Jump
 from curate.errors import CheckpointRefused, UsageError
-from curate.export import Format, Options, export, plan
-from curate.export.manifests import write_manifest
+from curate.export import Format, Options, export, plan, stream
 from curate.export.rows import records, shown_path
 from curate.status import Active, Status, too_few_calibrated
 from curate.workspace import Workspace
@@ -89,7 +88,7 @@ def manifest(workspace: Workspace, query: Query, format: Format, all_paths: bool
     if format != "csv" and format != "jsonl":
         what = "file" if format == "parquet" else "folder"
         raise UsageError(f"{format} needs a {what} to write to: `curate export DEST`")
-    count = write_manifest(records(workspace, query, all_paths), format, sys.stdout)
+    count = stream(workspace, query, format, all_paths, sys.stdout)
     console.note(counted(count, "row{s}"))
 
 

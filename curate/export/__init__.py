@@ -20,7 +20,13 @@ from curate.durable import finish
 from curate.errors import UsageError
 from curate.export.copying import Copies, places_of
 from curate.export.folders import LAYOUTS, Place, write_manifest_only
-from curate.export.manifests import ManifestFormat, check_possible, is_manifest, write_file
+from curate.export.manifests import (
+    ManifestFormat,
+    check_possible,
+    is_manifest,
+    write_file,
+    write_manifest,
+)
 from curate.export.rows import Record, records
 from curate.export.shards import SHARD_SIZE, Shards
 from curate.export.unfinished import begin, end
@@ -99,9 +105,25 @@ def export(
             else:
                 noted, form = _noted(rows, contents), cast("ManifestFormat", format)
                 exported = _write_manifest(noted, temporary, form)
-        contents.seek(0)
-        workspace.catalog.handed.add((line.strip() for line in contents), datetime.now(UTC))
+        _hand_on(workspace, contents)
     return exported
+
+
+def stream(
+    workspace: Workspace, query: Query, format: ManifestFormat, all_paths: bool, out: IO[str]
+) -> int:
+    """Write a manifest to `out`; returns how many rows.
+
+    They count as handed on when all are written and `query` asks for what was not (`--new`): who
+    only looks takes nothing from an export that does.
+    """
+    with TemporaryFile("w+") as contents:
+        rows = _noted(records(workspace, query, all_paths), contents)
+        count = write_manifest(rows, format, out)
+        out.flush()
+        if query.exported is False:
+            _hand_on(workspace, contents)
+    return count
 
 
 def plan(
@@ -227,6 +249,12 @@ def _write_folder(
         count = layout.write(made, place)
     end(folder)
     return Exported(count, tuple(copies.missing), tuple(copies.unstripped))
+
+
+def _hand_on(workspace: Workspace, contents: IO[str]) -> None:
+    """Record the hashes that were noted, one a line."""
+    contents.seek(0)
+    workspace.catalog.handed.add((line.strip() for line in contents), datetime.now(UTC))
 
 
 def _noted(rows: Iterable[Record], contents: IO[str]) -> Iterator[Record]:

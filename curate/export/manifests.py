@@ -145,6 +145,6 @@ def _pyarrow() -> tuple[Any, Any]:
         from pyarrow import parquet
     except ImportError as error:
         raise UsageError(
-            "parquet needs pyarrow: pip install 'curate[parquet]', or choose csv or jsonl"
+            "parquet needs pyarrow: install curate with its extra `parquet`, or choose csv or jsonl"
         ) from error
     return pyarrow, parquet

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from curate.catalog.query import Query, parse
 from curate.copies import Manner
 from curate.durable import temporary_beside
 from curate.errors import UsageError
-from curate.export import Format, Options, Planned, export, plan
+from curate.export import Format, Options, Planned, export, plan, stream
 from curate.export.manifests import BATCH, plain, write_csv
 from curate.export.rows import COLUMNS, COPY_COLUMNS
 from curate.tagging import tag
@@ -105,6 +106,19 @@ def test_new_is_what_no_finished_export_has_handed_on(filled: Filled, tmp_path: 
     assert again.rows == 1
     assert export(filled.workspace, new, tmp_path / "d.jsonl", "jsonl").rows == 0
     assert export(filled.workspace, parse("exported:yes"), tmp_path / "e.csv", "csv").rows == 5
+
+
+def test_a_stream_of_what_is_new_hands_it_on_and_a_look_does_not(filled: Filled) -> None:
+    class Gone(StringIO):
+        def flush(self) -> None:
+            raise BrokenPipeError
+
+    everything, new = Query(), parse("exported:no")
+    assert stream(filled.workspace, everything, "csv", False, StringIO()) == 5
+    with pytest.raises(BrokenPipeError):
+        stream(filled.workspace, new, "csv", False, Gone())
+    assert stream(filled.workspace, new, "jsonl", False, StringIO()) == 5
+    assert stream(filled.workspace, new, "jsonl", False, StringIO()) == 0
 
 
 def test_a_failed_export_has_handed_nothing_on(filled: Filled, tmp_path: Path) -> None:
