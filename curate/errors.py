@@ -58,15 +58,15 @@ class InboxError(UsageError):
 
 
 class UnreadableInputs(CurateError):
-    """`count` inputs could not be read, and the caller asked for all of them."""
+    """`count` inputs could not be read, and the caller asked for all of them.
+
+    `named` says which, or where to find them.
+    """
 
     exit_code = 3
 
-    def __init__(self, count: int) -> None:
-        super().__init__(
-            f"{count} input{'s' * (count != 1)} could not be read; `curate list unreadable:` names "
-            "what and why"
-        )
+    def __init__(self, count: int, named: str) -> None:
+        super().__init__(f"{count} input{'s' * (count != 1)} could not be read; {named}")
         self.count = count
 
 

@@ -71,7 +71,7 @@ def ingest(
         shown.ingested(ingested, workspace.catalog, json)
     unreadable = ingested.unreadable + ingested.skipped_unreadable
     if strict and unreadable:
-        raise UnreadableInputs(unreadable)
+        raise UnreadableInputs(unreadable, "`curate list unreadable:` names what and why")
 
 
 @app.command()

@@ -195,7 +195,7 @@ def read_labeled(
     for sha256, names in settled.items():
         by_class[names[0][0]].append(sha256)
     conflicting = contents.conflicting()
-    _check_strictness(root, split, len(contents.unreadable), conflicting)
+    _check_strictness(root, split, contents.unreadable, conflicting)
     _check_enough(root, by_class)
     splits = assign_splits(by_class, split)
     images = (
@@ -243,10 +243,15 @@ def _followed(path: Path) -> Path:
 
 
 def _check_strictness(
-    root: Path, split: SplitConfig, unreadable: int, conflicting: Sequence[str]
+    root: Path,
+    split: SplitConfig,
+    unreadable: Sequence[tuple[str, str]],
+    conflicting: Sequence[str],
 ) -> None:
     if split.strict and unreadable:
-        raise UnreadableInputs(unreadable)
+        path, reason = unreadable[0]
+        first = f"the first is {path!r} ({reason}); without --strict they are named, and left out"
+        raise UnreadableInputs(len(unreadable), first)
     if split.strict and conflicting:
         raise LabeledFolderError(
             root,

@@ -97,7 +97,7 @@ def test_an_unreadable_labeled_image(tmp_path: Path) -> None:
     (tmp_path / "labeled" / "disc" / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     options = ("train", "labeled", "--epochs", 1, "--image-size", 32)
     assert "cut.png" in run(tmp_path, *options).stderr
-    line_of(tmp_path, *options, "--strict", code=3)
+    assert "the first is 'disc/cut.png'" in line_of(tmp_path, *options, "--strict", code=3)
 
 
 def test_an_upload_that_is_known_to_be_unreadable_is_no_less_so(tmp_path: Path) -> None:
