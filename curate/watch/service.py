@@ -246,13 +246,15 @@ class Watch:
         catalog, enough = self.workspace.catalog, self.config.finetune_images
         if enough is None and self.config.finetune_minutes is None:
             return 0
-        if catalog.models.active("classifier") is None or catalog.leases.holder(LEASE):
+        serving = catalog.models.active_since("classifier")
+        if serving is None or catalog.leases.holder(LEASE):
             return 0
         last = catalog.runs.latest_ended()
         since = max(last.started_at, self._tried) if last else self._tried
         # Asked each second: no more is counted than it takes.
         arrived = enough is not None and catalog.new_images_since(since, enough) >= enough
-        return catalog.new_images_since(since) if arrived or self._waited(since) else 0
+        due = arrived or self._waited(max(since, serving[1]))
+        return catalog.new_images_since(since) if due else 0
 
     def _waited(self, since: datetime) -> bool:
         minutes = self.config.finetune_minutes

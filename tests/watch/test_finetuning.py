@@ -7,11 +7,14 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
+from curate.catalog.engine import write
+from curate.catalog.tables import Activation
 from curate.cli.inbox import finetune_command
 from curate.config import DecodeConfig, WatchConfig
 from curate.images.decode import Decoder
@@ -33,11 +36,19 @@ with open_workspace(sys.argv[1], create=False) as workspace:
 """
 
 
+ALWAYS = WatchConfig(settle_seconds=0, finetune_images=1)
+
+
 class Due:
-    """A watch whose fine-tune is always due; its turns are called by hand."""
+    """A watch with a fine-tune that is always due, by default; its turns are called by hand."""
 
     def __init__(
-        self, workspace: Workspace, inbox: Path, child: list[str], stack: ExitStack
+        self,
+        workspace: Workspace,
+        inbox: Path,
+        child: list[str],
+        stack: ExitStack,
+        config: WatchConfig = ALWAYS,
     ) -> None:
         self.events: list[Event] = []
         decoder = stack.enter_context(Decoder(DecodeConfig(workers=1)))
@@ -45,7 +56,7 @@ class Due:
             workspace,
             Source(workspace, inbox, decoder),
             Scorer(workspace, "cpu"),
-            WatchConfig(settle_seconds=0, finetune_images=1),
+            config,
             child,
             stack.enter_context(hold(workspace, "watch", "the inbox")),
             self.events.append,
@@ -130,4 +141,24 @@ def test_it_begins_a_second_after_the_images_that_make_it_due_and_no_scan_later(
         assert due.started() == 0
         assert due.service.pause(0.5) <= 0.5
         due.service.turn(1.0)
+        assert due.started() == 1
+
+
+def test_the_first_by_time_is_due_so_long_after_the_network_came(trained: Path) -> None:
+    draw(trained / "inbox", "disc", range(1000, 1001))
+    hourly = WatchConfig(settle_seconds=0, finetune_images=None, finetune_minutes=60)
+    with (
+        open_workspace(str(trained / ".curate"), create=False) as workspace,
+        ExitStack() as stack,
+    ):
+        due = Due(workspace, trained / "inbox", FAILS, stack, hourly)
+        due.service.turn(0.0)
+        assert workspace.catalog.counts().images == 1
+        due.service.turn(60.0)
+        assert due.started() == 0
+        with write(workspace.catalog.engine) as connection:
+            connection.execute(
+                update(Activation).values(activated_at=datetime.now(UTC) - timedelta(minutes=60))
+            )
+        due.service.turn(120.0)
         assert due.started() == 1
