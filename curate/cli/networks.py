@@ -52,7 +52,12 @@ def train(
     image_size: Annotated[
         int | None, typer.Option(min=16, max=1024, help="Pixels a side that the network sees.")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the images.")] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Passes over the images.", show_default="by backbone, of small-resnet 60"
+        ),
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=2)] = TrainConfig.batch_size,
     learning_rate: Annotated[
         float, typer.Option(min=SLOWEST, max=FASTEST)
