@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import StringIO
@@ -52,14 +52,14 @@ def import_reviews(
     check_reviewer(reviewer)
     text = _text(file)
     if text.lstrip().startswith("["):
-        said = dict(_of_tasks(file, text))
+        said = _not_older(workspace, _of_tasks(file, text))
     else:
         new = _manifest(file, text)
         old = _manifest(original, _text(original)) if original else _catalogued(workspace, new)
         edits = list(_edits(new, old))
         if edits and original is None:
             _check_state(workspace, file, new, old)
-        said = {row["sha256"]: _edited(file, row, relabeled) for row, relabeled in edits}
+        said = {row["sha256"]: _edited(file, row, *what) for row, *what in edits}
     words: list[Verdict] = [
         (sha256, *word) for sha256, word in said.items() if workspace.catalog.has_image(sha256)
     ]
@@ -77,8 +77,11 @@ def _text(file: Path) -> str:
         raise UsageError(f"{str(file)!r} is no text in UTF-8; export it as JSON or csv") from error
 
 
-def _of_tasks(file: Path, text: str) -> Iterator[tuple[str, Word]]:
-    """The last word on each task of Label Studio's JSON export, where it was not cancelled."""
+def _of_tasks(file: Path, text: str) -> Iterator[tuple[str, Word, datetime | None]]:
+    """The last word on each task of Label Studio's JSON export, where it was not cancelled.
+
+    And when it was said, if the export tells.
+    """
     try:
         for task in json.loads(text):
             standing = [one for one in task["annotations"] if not one.get("was_cancelled")]
@@ -86,7 +89,7 @@ def _of_tasks(file: Path, text: str) -> Iterator[tuple[str, Word]]:
                 last = max(standing, key=lambda one: str(one.get("updated_at", "")))
                 word = _chosen(file, last["result"])
                 if word:
-                    yield str(task["data"]["sha256"]), word
+                    yield str(task["data"]["sha256"]), word, _moment(last.get("updated_at"))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(
             f"{str(file)!r} is no JSON export of Label Studio with our tasks; choose JSON there, "
@@ -94,9 +97,36 @@ def _of_tasks(file: Path, text: str) -> Iterator[tuple[str, Word]]:
         ) from error
 
 
+def _moment(told: object) -> datetime | None:
+    """A time of Label Studio's, in UTC where it names no zone; None where there is none."""
+    if told is None:
+        return None
+    moment = datetime.fromisoformat(str(told))
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+
+
+def _not_older(
+    workspace: Workspace, told: Iterable[tuple[str, Word, datetime | None]]
+) -> dict[str, Word]:
+    """The words but for those said before the one that stands here.
+
+    A project that grows is exported with all that was taken in before, and corrected here since.
+    """
+    standing = workspace.catalog.reviews.standing_since()
+    return {
+        sha256: word
+        for sha256, word, moment in told
+        if moment is None or sha256 not in standing or moment > standing[sha256]
+    }
+
+
 def _chosen(file: Path, result: list[dict[str, Any]]) -> Word | None:
     """What was chosen; a class alone means ID, and of an OOD image it says nothing."""
-    chosen = {part["from_name"]: part["value"]["choices"][0] for part in result}
+    chosen = {
+        part["from_name"]: part["value"]["choices"][0]
+        for part in result
+        if part.get("from_name") in (VERDICT, CLASS) and part["value"]["choices"]
+    }
     of_class = chosen.get(CLASS)
     verdict = chosen.get(VERDICT) or ("id" if of_class else None)
     return _word(file, str(verdict), of_class if verdict == "id" else None) if verdict else None
@@ -128,19 +158,20 @@ def _catalogued(workspace: Workspace, rows: list[Row]) -> list[Row]:
     return [{k: "" if v is None else str(v) for k, v in row.items()} for row in now]
 
 
-def _edits(new: list[Row], old: list[Row]) -> Iterator[tuple[Row, bool]]:
-    """The rows whose tag or label is another than it was, and whether the label is."""
+def _edits(new: list[Row], old: list[Row]) -> Iterator[tuple[Row, bool, bool]]:
+    """The rows whose tag or label is another than it was, and which of both is."""
     before = {row["sha256"]: (row["tag"], row["label"]) for row in old}
     for row in new:
         tag, label = before.get(row["sha256"], ("", ""))
-        relabeled = row["label"] not in (label, "")
-        if row["tag"].lower() != tag or relabeled:
-            yield row, relabeled
+        retagged, relabeled = row["tag"].lower() != tag, row["label"] not in (label, "")
+        if retagged or relabeled:
+            yield row, retagged, relabeled
 
 
-def _edited(file: Path, row: Row, relabeled: bool) -> Word:
-    """The word of an edited row; a new class of an image without a tag means ID."""
-    verdict = "id" if relabeled and row["tag"] in ("", "pending") else row["tag"].lower()
+def _edited(file: Path, row: Row, retagged: bool, relabeled: bool) -> Word:
+    """The word of an edited row; a new class means ID where no other tag was written beside it."""
+    untold = not retagged or row["tag"] in ("", "pending")
+    verdict = "id" if relabeled and untold else row["tag"].lower()
     return _word(file, verdict, row["label"] if relabeled else None)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,37 @@ def test_a_manifest_goes_out_and_comes_back(
     assert workspace.catalog.reviews.undo("ann", workspace.catalog.sources()[0].added_at) == 2
 
 
+@pytest.mark.parametrize(
+    ("tag", "label", "word"),
+    [
+        ("ood", "dog", ("id", "dog")),
+        ("pending", "dog", ("id", "dog")),
+        ("", "dog", ("id", "dog")),
+        ("id", "dog", ("id", "dog")),
+        ("id", "cat", ("id", None)),
+        ("OOD", "cat", None),
+    ],
+)
+def test_a_new_class_means_id_whatever_the_tag_was(
+    tmp_path: Path, workspace: Workspace, hashes: list[str], tag: str, label: str, word: Any
+) -> None:
+    """Of an image that was ood, and cat by what it looks most like."""
+    for name, row in (("old", "ood,cat"), ("new", f"{tag},{label}")):
+        (tmp_path / name).write_text(f"sha256,tag,label\n{hashes[0]},{row}\n")
+    import_reviews(workspace, tmp_path / "new", "ann", tmp_path / "old")
+    standing = workspace.catalog.reviews.standing()
+    assert standing == ([(hashes[0], *word)] if word else [])
+
+
+def test_a_new_class_beside_a_new_tag_of_ood_means_ood(
+    tmp_path: Path, workspace: Workspace, hashes: list[str]
+) -> None:
+    (tmp_path / "old").write_text(f"sha256,tag,label\n{hashes[0]},id,cat\n")
+    (tmp_path / "new").write_text(f"sha256,tag,label\n{hashes[0]},ood,dog\n")
+    import_reviews(workspace, tmp_path / "new", "ann", tmp_path / "old")
+    assert workspace.catalog.reviews.standing() == [(hashes[0], "ood", None)]
+
+
 def test_after_another_word_the_manifest_as_exported_is_asked_for(
     tmp_path: Path, workspace: Workspace, hashes: list[str]
 ) -> None:
@@ -76,8 +108,6 @@ def test_after_another_word_the_manifest_as_exported_is_asked_for(
 def test_after_another_rate_the_manifest_as_exported_is_asked_for(
     tmp_path: Path, workspace: Workspace, hashes: list[str]
 ) -> None:
-    from datetime import UTC, datetime
-
     export(workspace, Query(), tmp_path / "new.csv", "csv")
     edit(tmp_path / "new.csv", (hashes[0], "ood", ""))
     workspace.catalog.rates.set(0.1, datetime.now(UTC))
@@ -122,6 +152,37 @@ def test_label_studio_s_last_word_counts(
     assert import_reviews(workspace, tmp_path / "ls.json", "ann") == Imported(2, 1)
     expected = [(hashes[0], "ood", None), (hashes[1], "id", "disc")]
     assert sorted(workspace.catalog.reviews.standing()) == sorted(expected)
+
+
+def test_label_studio_s_older_words_do_not_take_back_what_was_said_here(
+    tmp_path: Path, workspace: Workspace, hashes: list[str]
+) -> None:
+    told = [(hashes[0], "id", "disc"), (hashes[1], "id", "disc")]
+    workspace.catalog.reviews.add(told, "ben", datetime(2026, 1, 2, 12, tzinfo=UTC))
+    tasks = [
+        task(hashes[0], annotation("2026-01-02T13:59:00+02:00", verdict="ood")),
+        task(hashes[1], annotation("2026-01-02T12:01:00Z", verdict="ood")),
+        task(hashes[2], annotation("2026-01-01", verdict="ood")),
+    ]
+    (tmp_path / "ls.json").write_text(json.dumps(tasks))
+    assert import_reviews(workspace, tmp_path / "ls.json", "ann") == Imported(2, 0)
+    assert sorted(workspace.catalog.reviews.standing()) == sorted(
+        [told[0], (hashes[1], "ood", None), (hashes[2], "ood", None)]
+    )
+
+
+def test_label_studio_s_other_controls_say_nothing(
+    tmp_path: Path, workspace: Workspace, hashes: list[str]
+) -> None:
+    judged = annotation("2026-01-01", verdict="ood")
+    judged["result"] += [
+        {"type": "relation", "from_id": "a", "to_id": "b"},
+        {"from_name": "note", "type": "textarea", "value": {"text": ["blurred"]}},
+        {"from_name": "of_class", "type": "choices", "value": {"choices": []}},
+    ]
+    (tmp_path / "ls.json").write_text(json.dumps([task(hashes[0], judged)]))
+    assert import_reviews(workspace, tmp_path / "ls.json", "ann") == Imported(1, 0)
+    assert workspace.catalog.reviews.standing() == [(hashes[0], "ood", None)]
 
 
 @pytest.mark.parametrize(

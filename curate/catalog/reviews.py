@@ -123,6 +123,12 @@ class Reviews:
             rows = connection.execute(standing().order_by(Review.sha256))
             return [(row.sha256, row.verdict, row.class_name) for row in rows]
 
+    def standing_since(self) -> dict[str, datetime]:
+        """When the word that stands on each image was said, by hash."""
+        with read(self._engine) as connection:
+            said = standing().with_only_columns(Review.sha256, Review.reviewed_at)
+            return {row.sha256: row.reviewed_at for row in connection.execute(said)}
+
     def history(self, sha256: str) -> list[Word]:
         """Every word on an image, the oldest first."""
         rows = select(*columns(Word, Review)).where(Review.sha256 == sha256).order_by(Review.seq)
