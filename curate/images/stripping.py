@@ -27,7 +27,7 @@ _APP0, _APP1, _APP2, _APP14, _APP15, _COM = 0xE0, 0xE1, 0xE2, 0xEE, 0xEF, 0xFE
 _XMP_NAME = b"http://ns.adobe.com/xap/1.0/\0"
 _PNG_KEPT = {
     *(b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"cICP", b"mDCV", b"cLLI", b"sBIT", b"bKGD"),
-    *(b"pHYs", b"acTL", b"fcTL", b"fdAT"),
+    *(b"pHYs", b"acTL", b"fcTL", b"fdAT", b"IHDR", b"PLTE", b"IDAT"),
 }
 _PNG_EXIF = (b"Raw profile type exif", b"Raw profile type APP1")
 _PNG_XMP = b"XML:com.adobe.xmp"
@@ -35,7 +35,7 @@ _LONGEST_TEXT = 1_000_000
 _WEBP_KEPT = {b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF", b"ICCP"}
 _WEBP_EXIF_FLAG, _WEBP_XMP_FLAG = 0x08, 0x04
 _GIF_KEPT = (b"NETSCAPE2.0", b"ANIMEXTS1.0", b"ICCRGBG1012")
-_COMMENT, _APPLICATION = 0xFE, 0xFF
+_GRAPHIC_CONTROL, _APPLICATION = 0xF9, 0xFF
 
 
 def strip(kind: str, data: bytes) -> bytes | None:
@@ -135,9 +135,9 @@ def _strip_png(data: bytes) -> bytes:
         if kind == b"IDAT" and not told:
             out.append(_png_chunk(b"eXIf", exif_of(turned)))
             told = True
-        if kind in _PNG_KEPT or kind[:1].isupper():
+        if kind in _PNG_KEPT:
             out.append(whole)
-    return b"".join(out)
+    return b"".join([*out, _png_chunk(b"IEND", b"")])
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
@@ -219,15 +219,15 @@ def _with_flags(body: bytes, turned: int) -> bytes:
 
 
 def _strip_gif(data: bytes) -> bytes:
-    """Extensions of comments and of applications go, but for loops and colour profiles."""
+    """Extensions go, but for what times and shows a frame, loops and colour profiles."""
     at = 13 + colour_table(data[10:11])
     out = [data[:at]]
     while data[at] != 0x3B:
         start, kind = at, data[at + 1]
         at += 2 if data[at] == 0x21 else 11 + colour_table(data[at + 9 : at + 10])
         application, at = data[at + 1 : at + 12], _after_blocks(data, at)
-        told = kind == _COMMENT or (kind == _APPLICATION and application not in _GIF_KEPT)
-        if data[start] != 0x21 or not told:
+        looks = kind == _GRAPHIC_CONTROL or (kind == _APPLICATION and application in _GIF_KEPT)
+        if data[start] != 0x21 or looks:
             out.append(data[start:at])
     return b"".join([*out, b";"])
 

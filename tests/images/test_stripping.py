@@ -86,9 +86,12 @@ def test_an_orientation_that_xmp_alone_names_is_kept(kind: str) -> None:
         assert image.size == (24, 16)
 
 
+def _chunk(name: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+
 def _with_chunk(png: bytes, name: bytes, body: bytes) -> bytes:
-    crc = struct.pack(">I", zlib.crc32(name + body))
-    return png[:33] + struct.pack(">I", len(body)) + name + body + crc + png[33:]
+    return png[:33] + _chunk(name, body) + png[33:]
 
 
 def test_a_jpeg_loses_comments_trailers_and_all_other_application_segments() -> None:
@@ -115,6 +118,20 @@ def test_a_png_keeps_what_changes_its_look() -> None:
     told_of = _with_chunk(_with_chunk(data, b"tEXt", SECRET), b"gAMA", struct.pack(">I", 45455))
     made = strip("PNG", told_of + SECRET)
     assert made == _with_chunk(data, b"gAMA", struct.pack(">I", 45455))
+
+
+def test_a_png_keeps_nothing_critical_that_no_one_knows() -> None:
+    data = saved("PNG")
+    ended = data[:-12] + _chunk(b"IEND", SECRET)
+    assert strip("PNG", _with_chunk(ended, b"GPSX", SECRET)) == data
+
+
+def test_a_gif_keeps_no_extension_that_no_one_knows() -> None:
+    data = saved("GIF")
+    told = b"".join(
+        bytes([0x21, kind, len(SECRET)]) + SECRET + b"\0" for kind in (0x01, 0x42, 0xFE)
+    )
+    assert strip("GIF", data[:-1] + told + b";") == data
 
 
 def test_a_gif_keeps_its_frames_and_loop_and_loses_its_comment() -> None:
