@@ -19,7 +19,7 @@ from curate.durable import write_synced
 from curate.errors import NoCatalog, UsageError
 from curate.images.previews import Previews
 from curate.model.checkpoint import MANIFEST, WEIGHTS, is_whole
-from curate.workspace import Workspace, is_empty_folder, locate, whole
+from curate.workspace import Workspace, locate, makes_way, whole
 
 CATALOG, PREVIEWS, CHECKPOINTS = "catalog.db", "previews.db", "checkpoints"
 OnPart = Callable[[str], None]
@@ -80,8 +80,10 @@ def restore(backup: Path, place: str | None, on_part: OnPart = lambda _: None) -
 
 
 def _require_new(folder: Path, advice: str) -> None:
-    if folder.exists() and not is_empty_folder(folder):
-        raise UsageError(f"{str(folder)!r} exists and is not empty; {advice}")
+    if folder.exists() and not makes_way(folder):
+        raise UsageError(
+            f"{str(folder)!r} exists and is not empty, or a link or a mount point; {advice}"
+        )
 
 
 def _with_checkpoints(catalog: Catalog, checkpoints: Path, folder: Path) -> Copied:

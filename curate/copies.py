@@ -22,7 +22,10 @@ from curate.images.paths import root_path
 from curate.images.stripping import strip
 
 MANIFEST = "manifest.csv"
+JOURNAL = "unfinished.jsonl"
+"""Of a killed export, in its temporary folder."""
 FOLDER_BYTES = 200
+END_BYTES = 180
 BLOCK = 1 << 20
 UNCHECKED = "unchecked"
 """Never the name of a copy, for those hold a dash."""
@@ -116,7 +119,7 @@ def folder_of(label: str) -> str:
     kept = _UNSAFE.sub("_", label.encode("utf-8", "replace").decode()).strip(". ")
     while len(kept.encode()) > FOLDER_BYTES:
         kept = kept[:-1]
-    if kept == label and kept != MANIFEST and not _DEVICE.fullmatch(kept):
+    if kept == label and kept not in (MANIFEST, JOURNAL) and not _DEVICE.fullmatch(kept):
         return kept
     return f"{kept}-{hashlib.sha256(label.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
 
@@ -133,10 +136,11 @@ def suffix_of(row: dict[str, object]) -> str:
 
 
 def _safe(name: str) -> str:
-    """Letters, digits, dot, dash, underscore."""
+    """Letters, digits, dot, dash, underscore; of what follows the prefix the end."""
     kept = re.sub(r"[^\w.-]+", "_", name.encode("utf-8", "replace").decode())
     dash = kept.index("-") + 1
-    return kept[:dash] + kept[dash:][-60:]
+    end = kept[dash:][-60:].encode()[-END_BYTES:]
+    return kept[:dash] + end.decode("utf-8", "ignore")
 
 
 def _copy(content: bytes, row: dict[str, object], target: Path, manner: Manner) -> str:

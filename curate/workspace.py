@@ -142,9 +142,10 @@ def _sweep(folder: Path) -> None:
         sweep(folder.glob(made))
 
 
-def is_empty_folder(path: Path) -> bool:
-    """Whether `path` is a folder with nothing in it."""
-    return path.is_dir() and not any(path.iterdir())
+def makes_way(path: Path) -> bool:
+    """Whether a folder can be renamed to `path`, where an empty one is: no link, no mount point."""
+    own = path.is_dir() and not path.is_symlink() and not path.is_mount()
+    return own and not any(path.iterdir())
 
 
 @contextmanager

@@ -31,7 +31,7 @@ from curate.export.rows import Record, records
 from curate.export.shards import SHARD_SIZE, Shards
 from curate.export.unfinished import begin, end
 from curate.images.paths import root_path
-from curate.workspace import Workspace, is_empty_folder, whole
+from curate.workspace import Workspace, makes_way, whole
 
 Format = Literal[
     "csv",
@@ -188,8 +188,11 @@ def _check_destination(workspace: Workspace, destination: Path, *, folder: bool)
         standing = destination.lstat()
     except OSError:
         standing = None
-    if folder and standing and not is_empty_folder(destination):
-        raise UsageError(f"{str(destination)!r} exists and is not empty; name a new folder")
+    if folder and standing and not makes_way(destination):
+        raise UsageError(
+            f"{str(destination)!r} exists and is not empty, or a link or a mount point; "
+            "name a new folder"
+        )
     if not folder and standing and not is_manifest(destination, standing):
         raise UsageError(f"{str(destination)!r} exists and is no manifest; name another file")
     place = destination.parent.resolve() / destination.name

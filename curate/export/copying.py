@@ -12,10 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from curate.catalog.store import Catalog
-from curate.copies import Manner, MetadataStays, digest_of, file_name, place
+from curate.copies import JOURNAL, Manner, MetadataStays, digest_of, file_name, place
 from curate.durable import finish
 from curate.export.rows import Record
-from curate.export.unfinished import JOURNAL
 from curate.images.paths import decode, root_path
 
 PREFIX = 12

@@ -47,11 +47,15 @@ def write_csv(rows: Iterable[Record], out: IO[str]) -> int:
 def listed(rows: Iterable[Record], out: IO[str], columns: Sequence[str]) -> Iterator[Record]:
     """The rows, each written as csv by then, cells that a spreadsheet would run quoted.
 
-    RFC 4180, but lines end in LF.
+    RFC 4180, but lines end in LF. Where spreadsheets part cells at semicolons, one in a name would
+    begin a cell: quotes around it hold it together.
     """
-    writer = csv.DictWriter(out, columns, lineterminator="\n")
-    writer.writeheader()
+    bare = csv.DictWriter(out, columns, lineterminator="\n")
+    quoted = csv.DictWriter(out, columns, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    bare.writeheader()
     for row in rows:
+        parted = any(isinstance(value, str) and ";" in value for value in row.values())
+        writer = quoted if parted else bare
         writer.writerow({name: _cell(value) for name, value in row.items()})
         yield row
 

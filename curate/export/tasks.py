@@ -6,10 +6,11 @@ https://labelstud.io/guide/predictions and /guide/storage (local files).
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote_from_bytes
 from xml.sax.saxutils import quoteattr
 
 from curate.durable import finish, write_synced
@@ -42,7 +43,7 @@ def write_tasks(
 
 
 def _task(row: Record, name: str) -> Record:
-    place = quote(f"{name}/{row['file_name']}")
+    place = quote_from_bytes(os.fsencode(f"{name}/{row['file_name']}"))
     data = row | {"image": f"/data/local-files/?d={place}"}
     return {"data": data, "predictions": _predictions(row)}
 

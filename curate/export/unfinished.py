@@ -11,9 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from curate.catalog.processes import remove
+from curate.copies import JOURNAL
 from curate.durable import finish
-
-JOURNAL = "unfinished.jsonl"
 
 
 def begin(folder: Path, terms: Mapping[str, object]) -> dict[str, tuple[str, str]]:

@@ -18,6 +18,7 @@ from torchvision.datasets import ImageFolder
 
 from curate.catalog.query import Query, parse
 from curate.export import Format, Options, export
+from curate.export.folders import Place, write_hf
 from curate.export.rows import COLUMNS, COPY_COLUMNS
 
 from .conftest import NOW, SECRET, WORDS, Filled
@@ -81,6 +82,25 @@ def test_hf_by_datasets(filled: Filled, query: str) -> None:
     assert len(rows) == (1 if query else 5)
     row = rows[filled.hashes["d"]]
     assert (row["tag"], row["image"].size) == ("ood", (32, 32))
+
+
+def test_hf_has_the_types_of_all_columns_in_its_first_rows(tmp_path: Path) -> None:
+    """`datasets` takes them from 10 MB of rows; with other ones a later row cannot be read."""
+    columns = dict.fromkeys(("sha256", "score", "label"))
+    rows: list[dict[str, Any]] = [
+        columns | {"file_name": f"images/{number}.png", "sha256": "0" * 300}
+        for number in range(40_000)
+    ]
+    rows[-2]["score"], rows[-1]["label"] = 0.5, "cup"
+    (tmp_path / "images").mkdir()
+    for row in rows:
+        (tmp_path / row["file_name"]).touch()
+    assert write_hf(iter(rows), Place(tmp_path, "out")) == len(rows)
+    assert (tmp_path / "metadata.jsonl").stat().st_size > 10 << 20
+    found = datasets.load_dataset(str(tmp_path), split="train").remove_columns("image")
+    assert len(found) == len(rows)
+    assert [value for value in found["score"] if value is not None] == [0.5]
+    assert [value for value in found["label"] if value is not None] == ["cup"]
 
 
 def test_webdataset(filled: Filled) -> None:

@@ -20,7 +20,7 @@ from curate.catalog.store import NewScore
 from curate.config import DecodeConfig
 from curate.errors import StorageError, UsageError
 from curate.export import export
-from curate.export.manifests import write_manifest
+from curate.export.manifests import write_csv, write_manifest
 from curate.export.rows import COLUMNS, records, shown_path
 from curate.images.decode import Decoder
 from curate.ingest import ingest
@@ -194,10 +194,53 @@ def test_a_catalog_that_a_stranger_made_leads_nowhere(tmp_path: Path) -> None:
 
 
 def test_classes_that_clean_up_to_the_same_name_stay_apart() -> None:
-    names = {copies.folder_of(label) for label in ("a:b", "a?b", "a_b", "a_b.", "con", "CON")}
-    assert len(names) == 6
+    labels = ("a:b", "a?b", "a_b", "a_b.", "con", "CON", "manifest.csv", "unfinished.jsonl")
+    names = {copies.folder_of(label) for label in labels}
+    assert len(names) == len(labels)
+    assert not names & {"manifest.csv", "unfinished.jsonl"}
     assert copies.folder_of("a_b") == "a_b"
     assert not {name.lower() for name in names} & {"con"}
+
+
+@pytest.mark.parametrize("letter", ["x", "\u00e9", "\U00020000"])
+def test_a_copy_has_a_name_that_every_file_system_takes(letter: str) -> None:
+    row: dict[str, object] = {"path": f"/in/{letter * 300}.JPEG", "format": "JPEG"}
+    name = copies.file_name(row, "0" * 64)
+    assert len(name.encode()) <= 255
+    assert name.endswith(f"{letter}.JPEG")
+
+
+def test_a_semicolon_begins_no_cell() -> None:
+    """Where it parts cells, what follows one would be read as a formula."""
+    rows = [dict.fromkeys(COLUMNS) | {"path": path} for path in ("/in/x;=1+1;.jpg", "/in/y.jpg")]
+    out = io.StringIO()
+    write_csv(rows, out)
+    _, quoted, bare = out.getvalue().splitlines()
+    assert quoted.startswith('"/in/x;=1+1;.jpg","",')
+    assert bare.startswith("/in/y.jpg,,")
+    out.seek(0)
+    assert [row["path"] for row in csv.DictReader(out)] == [row["path"] for row in rows]
+
+
+@pytest.mark.parametrize("mounted", [False, True])
+def test_no_place_is_taken_that_no_folder_can_be_renamed_to(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mounted: bool
+) -> None:
+    (tmp_path / "real").mkdir()
+    place = tmp_path / "real"
+    if mounted:
+        monkeypatch.setattr(Path, "is_mount", lambda path: path == place)
+    else:
+        place = tmp_path / "link"
+        place.symlink_to(tmp_path / "real")
+    with pytest.raises(UsageError, match="a link or a mount point"):
+        export(workspace, Query(), place, "imagefolder")
+
+
+def test_tasks_in_a_folder_whose_name_is_no_text(workspace: Workspace, tmp_path: Path) -> None:
+    place = tmp_path / os.fsdecode(b"out-\xff")
+    assert export(workspace, Query(), place, "labelstudio").rows
+    assert "?d=out-%FF/" in (place / "tasks-00001.json").read_text()
 
 
 def test_an_original_that_became_something_else_is_not_read(
