@@ -71,7 +71,7 @@ class Queues:
         position = None if cursor is None else _position(cursor, order)
         with read(self._engine) as connection:
             walk = ORDERS[order](connection, position)
-            return _page(connection, query, islice(walk, LOOKED_AT), limit)
+            return _page(connection, query, walk, limit)
 
     def changing_sides(self, rate: float, limit: int) -> list[ImageRow]:
         """Images without a review whose tag the rate would change, nearest its threshold first."""
@@ -95,16 +95,20 @@ class Queues:
 
 
 def _page(connection: Connection, query: Query, walk: Iterator[Step], limit: int) -> QueuePage:
+    """The next of the walk that the query means, with LOOKED_AT looked at."""
     rows: list[ImageRow] = []
-    cursor = None
-    while piece := dict(islice(walk, _PIECE)):
+    cursor, left, size = None, LOOKED_AT, limit  # most often a page is what comes first
+    while left:
+        asked = min(size, left)
+        piece = dict(islice(walk, asked))
         for row in _meant(connection, query, list(piece)):
             rows.append(row)
             if len(rows) == limit:
                 return QueuePage(rows, json.dumps(piece[row.sha256]))
-        cursor = json.dumps(list(piece.values())[-1])
-        if len(piece) < _PIECE:
+        if len(piece) < asked:
             return QueuePage(rows, None)
+        cursor = json.dumps(list(piece.values())[-1])
+        left, size = left - asked, _PIECE
     return QueuePage(rows, cursor)
 
 
