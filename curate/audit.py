@@ -53,12 +53,18 @@ class Audited:
 def draw(workspace: Workspace, query: str, images: int) -> int:
     """Draw a new sample of what `query` means; returns how many images it has.
 
-    Raises NoCheckpoint before there is a detector, and UsageError where nothing is meant.
+    Raises NoCheckpoint before there is a detector, and UsageError where nothing is meant, or
+    the query asks for what an audit finds out.
     """
     if workspace.catalog.models.active("detector") is None:
         raise NoCheckpoint()
+    asked = parse(query)
+    if asked.tag or asked.comparisons or asked.reviewed is not None:
+        raise UsageError(
+            "of images chosen by tag, score, p or reviewed no rate can be told; leave these out"
+        )
     start, now = secrets.token_hex(32), datetime.now(UTC)
-    drawn = workspace.catalog.audits.draw(parse(query), query, images, start, now)
+    drawn = workspace.catalog.audits.draw(asked, query, images, start, now)
     if not drawn:
         raise UsageError("no image with a score is meant; nothing was drawn")
     return drawn

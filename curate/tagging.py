@@ -114,8 +114,8 @@ def new_class(workspace: Workspace, name: str) -> str | None:
     return f"the network in service has no class {name!r}{meant}"
 
 
-def undo(workspace: Workspace, reviewer: str) -> int:
-    """Take back the reviewer's last step that still stands; returns how many images it held.
+def undo(workspace: Workspace, reviewer: str) -> Sequence[str]:
+    """Take back the reviewer's last step that still stands; returns the images that it held.
 
     Raises UsageError for a reviewer that is no text.
     """

@@ -92,6 +92,9 @@ def test_errors_say_what_to_do(sampled: Workspace, tmp_path: Path) -> None:
         audit.audited(sampled)
     with pytest.raises(UsageError, match="nothing was drawn"):
         audit.draw(sampled, "label:nothing", 5)
+    for query in ("tag:ood", "score>1", "p<=0.01", "reviewed:no"):
+        with pytest.raises(UsageError, match="no rate can be told"):
+            audit.draw(sampled, query, 5)
     with (
         open_workspace(str(tmp_path / "empty"), create=True) as empty,
         pytest.raises(NoCheckpoint),

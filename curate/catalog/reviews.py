@@ -74,15 +74,15 @@ class Reviews:
             _append(connection, [row | common for row in rows])
         return Judged(step if rows else step - 1, frozenset(unseen))
 
-    def undo(self, reviewer: str, now: datetime) -> int:
-        """Take back the reviewer's last step that still stands; returns how many images it held.
+    def undo(self, reviewer: str, now: datetime) -> Sequence[str]:
+        """Take back the reviewer's last step that still stands; returns the images that it held.
 
         What was said before stands again, and what others have said since goes on standing.
         """
         with write(self._engine) as connection:
             undone = _last_standing(connection, reviewer)
             if undone is None:
-                return 0
+                return []
             step = _next_step(connection)
             judged = select(Review.sha256).where(Review.step == undone)
             hashes = connection.scalars(judged).all()
@@ -94,7 +94,7 @@ class Reviews:
                     connection,
                     [{"sha256": name, **before.get(name, none), **common} for name in piece],
                 )
-        return len(hashes)
+        return hashes
 
     def unknown(self, hashes: Sequence[str]) -> list[str]:
         """Those of the images that the catalog does not hold."""
@@ -122,6 +122,12 @@ class Reviews:
         with read(self._engine) as connection:
             rows = connection.execute(standing().order_by(Review.sha256))
             return [(row.sha256, row.verdict, row.class_name) for row in rows]
+
+    def classed(self, hashes: Sequence[str]) -> set[str]:
+        """Those of the images on which a word stands that names a class."""
+        told = standing().where(Review.sha256.in_(hashes), Review.class_name.is_not(None))
+        with read(self._engine) as connection:
+            return {row.sha256 for row in connection.execute(told)}
 
     def standing_since(self) -> dict[str, datetime]:
         """When the word that stands on each image was said, by hash."""

@@ -117,7 +117,7 @@ def undo(
 
     name = reviewer or login()
     with open_workspace(catalog, create=False) as workspace:
-        count = undo(workspace, name)
+        count = len(undo(workspace, name))
         if json:
             console.json_document({"images": count})
         elif count:

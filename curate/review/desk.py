@@ -133,7 +133,10 @@ class Desk:
         judged = (
             0 if asked.reviewed is False else figures(engine, replace(asked, reviewed=True)).images
         )
-        return {"images": images, "reviewed": judged, "at_once": AT_ONCE, "step": step}
+        return {"images": images, "reviewed": judged, "at_once": AT_ONCE} | {
+            "step": step,
+            "tagged_by": self._tagged_by(),
+        }
 
     def judge(self, said: Mapping[str, Any]) -> Answer:
         """Record a word on images, named or meant by a query; answers with what changed meanwhile.
@@ -156,7 +159,8 @@ class Desk:
     def undo(self, said: Mapping[str, Any]) -> Answer:
         """Take back the reviewer's last step that still stands."""
         as_of = whole(said.get("as_of"), "as_of")
-        return {"images": undo(self.workspace, self.reviewer)} | self._changes(as_of)
+        undone = undo(self.workspace, self.reviewer)
+        return {"images": len(undone), "undone": undone[:NEWS]} | self._changes(as_of)
 
     def classes(self) -> list[str]:
         """The classes of the network in service."""
@@ -164,6 +168,11 @@ class Desk:
 
     def _meant(self, said: Mapping[str, Any]) -> Sequence[str]:
         if "query" in said:
+            if said.get("tagged_by", self._tagged_by()) != self._tagged_by():
+                raise UsageError(
+                    "another network or alarm rate tags by now; nothing was recorded. "
+                    "Select them anew"
+                )
             images = self.workspace.catalog.iter_images(_images(_text(said, "query")))
             meant = [row.sha256 for row in islice(images, AT_ONCE)]
             if "most" in said and len(meant) > whole(said["most"], "most"):
@@ -191,8 +200,19 @@ class Desk:
         mean = alarm_rank(count, rate) / (count + 1)
         return {"mean": mean, "low": low, "high": high, "calibration": count}
 
+    def _tagged_by(self) -> str:
+        """What tags are made with: a query of them means other images with another."""
+        catalog = self.workspace.catalog
+        return f"{catalog.models.active('detector')} {catalog.rates.current()}"
+
     def _rows(self, rows: Sequence[ImageRow]) -> list[Answer]:
-        return [self._named(record(row)) for row in rows]
+        """As in an export, but without a confidence where the class is a person's."""
+        judged = [row.sha256 for row in rows if row.reviewed_by is not None]
+        told = self.workspace.catalog.reviews.classed(judged) if judged else set[str]()
+        return [
+            self._named(record(row) | ({"confidence": None} if row.sha256 in told else {}))
+            for row in rows
+        ]
 
     def _named(self, row: Answer) -> Answer:
         return row | {name: self.shown(row[name]) for name in _NAMES if row[name] is not None}

@@ -43,6 +43,35 @@ def test_moving_keys_move_and_judge_nothing(browser: Browser, tmp_path: Path) ->
         }
 
 
+def test_a_class_waits_for_the_image_that_is_still_to_come(
+    browser: Browser, tmp_path: Path
+) -> None:
+    crowd(tmp_path, 50, flagged=50)
+    held: list[Route] = []
+    with reviewing(browser, tmp_path) as seen:
+        seen.page.route("**/api/queue*cursor*", lambda route: held.append(route))
+        seen.press("End", "o")
+        wait_until(lambda: bool(held))
+        seen.press("c")
+        seen.saying("The next image is on its way.")
+        expect(seen.page.locator("#classes")).not_to_be_visible()
+        held.pop().continue_()
+        seen.in_focus(48)
+
+
+def test_the_large_view_ends_with_the_queue(browser: Browser, tmp_path: Path) -> None:
+    crowd(tmp_path, 1, flagged=1)
+    with reviewing(browser, tmp_path) as seen:
+        seen.press("o")
+        seen.saying("1 image: OOD.")
+        seen.press(" ")
+        expect(seen.page.locator("#large")).to_be_visible()
+        seen.press("r")
+        expect(seen.page.locator("#large")).not_to_be_visible()
+        seen.press("o")
+        assert word(tmp_path, 0)[0] == "ood"
+
+
 def test_a_word_waits_for_the_image_that_is_still_to_come(browser: Browser, tmp_path: Path) -> None:
     crowd(tmp_path, 50, flagged=50)
     held: list[Route] = []

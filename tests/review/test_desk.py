@@ -173,13 +173,44 @@ def test_all_passed_over_is_no_step(desk: Desk) -> None:
     replace(desk, reviewer="ben").judge(said(0, 1))
     answer = desk.judge(said(0, 1, verdict="id"))
     assert (answer["images"], answer["passed_over"], answer["step"]) == (0, 2, 1)
-    assert desk.undo({"as_of": 1}) == {"images": 0, "step": 1, "changes": [], "many": False}
+    nothing = {"images": 0, "undone": [], "step": 1, "changes": [], "many": False}
+    assert desk.undo({"as_of": 1}) == nothing
     assert desk.judge(said())["images"] == 0
     assert desk.workspace.catalog.reviews.last_step() == 1
 
 
 def test_an_image_that_is_named_twice_is_one(desk: Desk) -> None:
     assert desk.judge(said(3, 3, 3))["images"] == 1
+
+
+def test_an_undo_names_what_it_took_back(desk: Desk) -> None:
+    desk.judge(said(0, 1))
+    replace(desk, reviewer="ben").judge(said(2, as_of=1))
+    answer = desk.undo({"as_of": 1})
+    assert sorted(answer["undone"]) == [name_of(0), name_of(1)]
+    assert {row["sha256"] for row in answer["changes"]} == {name_of(0), name_of(1), name_of(2)}
+
+
+def test_what_a_query_means_by_other_tags_is_not_judged(desk: Desk) -> None:
+    counted = desk.matching("tag:ood")
+    word = {"query": "tag:ood", "verdict": "id", "as_of": 0, "tagged_by": counted["tagged_by"]}
+    desk.workspace.catalog.rates.set(0.06, NOW)
+    with pytest.raises(UsageError, match="nothing was recorded"):
+        desk.judge(word)
+    assert desk.judge(word | {"tagged_by": desk.matching("tag:ood")["tagged_by"]})["images"]
+
+
+def test_the_model_s_confidence_is_not_said_of_a_person_s_class(desk: Desk) -> None:
+    def confidence() -> object:
+        rows = desk.page("random", "", None, IMAGES)["rows"]
+        return next(row["confidence"] for row in rows if row["sha256"] == name_of(0))
+
+    by_model = confidence()
+    assert by_model is not None
+    desk.judge(said(0, verdict="id"))
+    assert confidence() == by_model, "id alone says nothing of the class"
+    desk.judge(said(0, verdict="id", as_of=1) | {"class": "shirt"})
+    assert confidence() is None
 
 
 def test_a_query_is_judged_as_one_step_and_no_more_than_so_many(
@@ -193,6 +224,7 @@ def test_a_query_is_judged_as_one_step_and_no_more_than_so_many(
         "reviewed": 5,
         "at_once": 100_000,
         "step": 1,
+        "tagged_by": f"{CHECKPOINT} 0.05",
     }
     unjudged = desk.matching("reviewed:no")
     assert (unjudged["images"], unjudged["reviewed"]) == (7, 0)

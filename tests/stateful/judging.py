@@ -88,7 +88,7 @@ class Judging(Working):
     def undo(self, reviewer: str) -> None:
         """`curate undo`."""
         self.worked = True
-        assert undo(self.program.workspace, reviewer) == self.model.undo(reviewer)
+        assert len(undo(self.program.workspace, reviewer)) == self.model.undo(reviewer)
 
     @rule(number=numbers, first=verdicts, second=verdicts, reviewer=reviewers)
     def second_thoughts(self, number: int, first: Verdict, second: Verdict, reviewer: str) -> None:

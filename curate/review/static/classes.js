@@ -50,6 +50,7 @@ export class Classes {
   }
 
   #key(event) {
+    if (event.isComposing) return;
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       event.preventDefault();
       this.#mark(this.place + (event.key === "ArrowDown" ? 1 : -1));

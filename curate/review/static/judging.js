@@ -16,6 +16,7 @@ export class Judging {
     this.waiting = [];
     this.sending = null;
     this.kept = new Map(); // images with a word under way, as the server knows them
+    this.letGo = []; // images with a word that is not sent, for others have changed them
     this.idle = Promise.resolve();
   }
 
@@ -29,12 +30,15 @@ export class Judging {
   }
 
   // A word on everything that a query means; `as_of` is the step as of which it was counted.
-  judgeAll({ query, images: most, step }, word) {
-    this.#queue({ path: "api/reviews", hashes: new Set(), word, query, most, as_of: step });
+  judgeAll({ query, images: most, step, tagged_by }, word) {
+    this.#queue({ path: "api/reviews", hashes: new Set(), word, query, most, tagged_by, as_of: step });
   }
 
+  // What is meant is the word that is under way, if there is one: where nothing of it is kept,
+  // there is nothing to take back.
   undo() {
-    this.#queue({ path: "api/undo", hashes: new Set() });
+    const last = this.waiting.at(-1) ?? this.sending;
+    this.#queue({ path: "api/undo", hashes: new Set(), of: last?.word ? last : null, at: this.grid.focus });
   }
 
   // Whether everything that was said is kept by now.
@@ -51,6 +55,7 @@ export class Judging {
       if (row.reviewed_at !== before.reviewed_at && row.reviewed_by !== this.reviewer) this.#drop(row);
       this.#settle(row, null, [this.sending, ...this.waiting]);
     }
+    this.#tellLetGo();
   }
 
   // How an image looks until the server has answered.
@@ -74,20 +79,30 @@ export class Judging {
   }
 
   async #one(action) {
-    if (action.word && action.query === undefined && !action.hashes.size) return;
+    if (action.word && action.query === undefined && !action.hashes.size) {
+      action.lost = true;
+      return;
+    }
+    if (action.of?.lost) {
+      this.say("Nothing of your last word was kept; nothing was taken back.", true);
+      return;
+    }
     try {
       const answer = await post(action.path, this.#request(action));
+      action.lost = !answer.images;
       this.#take(answer, action);
       this.#tell(answer, action);
+      this.#tellLetGo();
     } catch (error) {
+      action.lost = true;
       for (const sha256 of action.hashes) this.#settle(this.kept.get(sha256), "not kept");
       this.say(`Not kept: ${error.message}`, true);
     }
   }
 
-  #request({ word, hashes, query, most, as_of }) {
+  #request({ word, hashes, query, most, tagged_by, as_of }) {
     if (!word) return { as_of: this.step };
-    const meant = query === undefined ? { images: [...hashes] } : { query, most };
+    const meant = query === undefined ? { images: [...hashes] } : { query, most, tagged_by };
     return { as_of: as_of ?? this.step, verdict: word.verdict, class: word.class ?? null, ...meant };
   }
 
@@ -138,13 +153,21 @@ export class Judging {
 
   #ours(row, answer, action) {
     if (!action) return false;
-    if (!action.word) return this.grid.row(row.sha256)?.reviewed_by === this.reviewer || row.reviewed_by === this.reviewer;
-    return (action.query !== undefined || action.hashes.has(row.sha256)) && !answer.left.includes(row.sha256);
+    if (action.word && action.query === undefined) return action.hashes.has(row.sha256) && !answer.left.includes(row.sha256);
+    // A query and an undo name no images: what has somebody else's word by now is theirs.
+    const meant = action.word ? !answer.left.includes(row.sha256) : answer.undone.includes(row.sha256);
+    return meant && (row.reviewed_by ?? this.reviewer) === this.reviewer;
   }
 
   #drop(row) {
     const dropped = this.waiting.filter((action) => action.hashes.delete(row.sha256));
-    if (dropped.length) this.changedMeanwhile(1, row);
+    if (dropped.length) this.letGo.push(row);
+  }
+
+  // Said last, so that nothing else hides it.
+  #tellLetGo() {
+    if (this.letGo.length) this.changedMeanwhile(this.letGo.length, this.letGo[0]);
+    this.letGo = [];
   }
 
   // `row` is known where it is one image, unless it is neither shown nor told.
@@ -157,7 +180,9 @@ export class Judging {
     if (!action.word) {
       this.say(answer.images ? `Undone: ${images(answer.images)} as before.` : "Nothing of yours to undo.");
       const place = answer.changes.map((row) => this.grid.places.get(row.sha256)).find((found) => found !== undefined);
-      if (place !== undefined && answer.images) this.onUndone(place);
+      // Whoever has gone on since stays there.
+      const stayed = this.grid.focus === action.at && !this.grid.selected.size;
+      if (place !== undefined && answer.images && stayed) this.onUndone(place);
     } else if (answer.passed_over) {
       const [left] = answer.left;
       this.changedMeanwhile(answer.passed_over, this.grid.row(left) ?? answer.changes.find((row) => row.sha256 === left));

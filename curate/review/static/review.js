@@ -61,6 +61,7 @@ function begun(standing) {
 }
 
 function loaded() {
+  if (detail.enlarged && !grid.rows.length) $("large").close();
   grid.move(0, { take: inGrid() || document.activeElement === $("reload") });
   scrollTo(0, 0);
 }
@@ -95,14 +96,19 @@ function nothing() {
   return "No image matches.";
 }
 
-// Words that fall on what has changed since the person looked are not recorded, nor is one that
-// is meant for an image that has not come yet.
+// No word is meant for an image that has not come yet.
+function coming() {
+  if (!grid.awaiting) return false;
+  say("The next image is on its way.", true);
+  queue.further(); // the last attempt may have failed
+  return true;
+}
+
+// Words that fall on what has changed since the person looked are not recorded.
 function judge(word, meant = targets()) {
   if (state.counting) say("Still counting what matches.", true);
-  else if (grid.awaiting) {
-    say("The next image is on its way.", true);
-    queue.further(); // the last attempt may have failed
-  } else if (state.all && !detail.enlarged) {
+  else if (coming()) return;
+  else if (state.all && !detail.enlarged) {
     judging.judgeAll(state.all, word);
     grid.deselect();
   } else judgeRows(meant.filter(unchanged), word, meant);
@@ -136,7 +142,7 @@ function targets() {
 }
 
 async function all() {
-  if (detail.enlarged || state.counting) return;
+  if (detail.enlarged || state.counting || !grid.rows.length) return;
   const { began } = queue;
   state.counting = true;
   try {
@@ -174,6 +180,7 @@ function toggleThreshold() {
 }
 
 function askClass() {
+  if (coming()) return;
   state.meant = targets();
   if (state.meant.length || state.all) asking.open();
 }
@@ -283,7 +290,7 @@ function begin() {
   bindBlur();
   bindKeys(grid, { keys, all, move });
   judging.onMany = () => queue.load();
-  judging.onUndone = (place) => move(place, false);
+  judging.onUndone = (place) => grid.move(place, { take: !detail.enlarged && inGrid() });
   addEventListener("beforeunload", (event) => judging.settled || event.preventDefault());
   document.addEventListener("visibilitychange", news);
   setInterval(news, EVERY);
