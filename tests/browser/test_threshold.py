@@ -66,6 +66,7 @@ def test_by_keyboard_it_counts_what_the_catalog_will_say(browser: Browser, tmp_p
         page.get_by_role("button", name="Back to 8 %").click()
         expect(told).to_have_text("8 images flagged")
         expect(strip).to_have_count(0)
+        expect(page.locator("#slider")).to_be_focused()
         assert flagged(tmp_path) == 8
 
 

@@ -16,7 +16,7 @@ const START = { order: "highest", query: "tag:ood reviewed:no" };
 
 const $ = (id) => document.getElementById(id);
 const { reviewer, classes } = JSON.parse($("page").textContent);
-const state = { all: null, counting: false, standing: null, seen: 0, asking: false, meant: [] };
+const state = { all: null, counting: false, standing: null, seen: 0, asking: false, meant: [], stays: null };
 
 function say(text, alarm = false) {
   for (const line of document.querySelectorAll(".said")) {
@@ -62,8 +62,10 @@ function begun(standing) {
 
 function loaded() {
   if (detail.enlarged && !grid.rows.length) $("large").close();
-  grid.move(0, { take: inGrid() || document.activeElement === $("reload") });
-  scrollTo(0, 0);
+  const place = grid.places.get(state.stays) ?? 0;
+  state.stays = null;
+  grid.move(place, { take: inGrid() || document.activeElement === $("reload") });
+  if (!place) scrollTo(0, 0);
 }
 
 function more() {
@@ -289,7 +291,10 @@ function begin() {
   bindButtons();
   bindBlur();
   bindKeys(grid, { keys, all, move });
-  judging.onMany = () => queue.load();
+  judging.onMany = () => {
+    state.stays = grid.current?.sha256; // nobody asked for another image
+    queue.load();
+  };
   judging.onUndone = (place) => grid.move(place, { take: !detail.enlarged && inGrid() });
   addEventListener("beforeunload", (event) => judging.settled || event.preventDefault());
   document.addEventListener("visibilitychange", news);

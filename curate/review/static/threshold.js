@@ -30,7 +30,13 @@ export class Threshold {
     this.slider.addEventListener("input", () => this.#dragged());
     this.slider.addEventListener("keydown", (event) => this.#stepped(event));
     box.querySelector("#apply").addEventListener("click", () => this.#apply());
-    box.querySelector("#reset").addEventListener("click", () => this.#go(this.inForce));
+    box.querySelector("#reset").addEventListener("click", () => this.#reset());
+  }
+
+  // The button is of no more use then, and would take the focus with it.
+  #reset() {
+    this.#go(this.inForce);
+    this.slider.focus();
   }
 
   async open() {
