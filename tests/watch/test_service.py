@@ -223,7 +223,8 @@ def test_a_fine_tune_that_was_stopped_falls_due_once_at_each_start(
     picture("disc", 1).save(inbox.root / "a.png")
     inbox.service.turn(0.0)
     inbox.service.turn(2.0)
-    monkeypatch.setattr(inbox.workspace.catalog.models, "active", lambda role: "a network")
+    serving = ("a network", datetime.now(UTC))
+    monkeypatch.setattr(inbox.workspace.catalog.models, "active_since", lambda role: serving)
     runs = inbox.workspace.catalog.runs
     for _ in range(2):
         watch = inbox.start(finetune_images=1)
