@@ -26,6 +26,7 @@ JOURNAL = "unfinished.jsonl"
 """Of a killed export, in its temporary folder."""
 FOLDER_BYTES = 200
 END_BYTES = 180
+"""With a whole hash before it and a suffix behind, a name has at most 255."""
 BLOCK = 1 << 20
 UNCHECKED = "unchecked"
 """Never the name of a copy, for those hold a dash."""

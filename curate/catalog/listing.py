@@ -25,7 +25,7 @@ from sqlalchemy import (
 from curate.catalog.candidates import Key
 from curate.catalog.columns import UtcTime
 from curate.catalog.query import Query, is_text
-from curate.catalog.rows import ImageRow, UnreadableRow
+from curate.catalog.rows import ImageRow, SourceRow, UnreadableRow, columns, made
 from curate.catalog.tables import (
     Activation,
     HandedOn,
@@ -162,13 +162,21 @@ def _seen(query: Query) -> Select[str, str, str]:
         Source, Source.source_id == Sighting.source_id
     )
     if query.path is not None:
-        chosen = chosen.where(holds(Sighting.path, query.path))
+        chosen = chosen.where(_holds(Sighting.path, query.path))
     if query.source is not None:
-        chosen = chosen.where(holds(Source.root_uri, query.source))
+        chosen = chosen.where(_holds(Source.root_uri, query.source))
     return chosen
 
 
-def holds(column: Any, text: str) -> ColumnElement[bool]:
+def sources(connection: Connection, named: str | None) -> tuple[SourceRow, ...]:
+    """Every source, or those that a query's `source:` means by `named`; oldest first."""
+    rows = select(*columns(SourceRow, Source)).order_by(Source.added_at, Source.source_id)
+    if named is not None:
+        rows = rows.where(_holds(Source.root_uri, named))
+    return made(SourceRow, connection.execute(rows))
+
+
+def _holds(column: Any, text: str) -> ColumnElement[bool]:
     """Whether the encoded column holds `text`, given plain or encoded.
 
     Not by LIKE, which folds case on SQLite only.
@@ -218,9 +226,9 @@ def unreadable(connection: Connection, query: Query) -> int:
     files = select(func.count()).select_from(Unreadable)
     files = files.join(Source, Source.source_id == Unreadable.source_id)
     if query.path is not None:
-        files = files.where(holds(Unreadable.path, query.path))
+        files = files.where(_holds(Unreadable.path, query.path))
     if query.source is not None:
-        files = files.where(holds(Source.root_uri, query.source))
+        files = files.where(_holds(Source.root_uri, query.source))
     if query.since is not None:
         files = files.where(Unreadable.first_seen >= query.since)
     return connection.scalar(files) or 0

@@ -95,7 +95,7 @@ class Queues:
 
 
 def _page(connection: Connection, query: Query, walk: Iterator[Step], limit: int) -> QueuePage:
-    """The next of the walk that the query means, with LOOKED_AT looked at."""
+    """The next of the walk that the query means; at most LOOKED_AT are looked at."""
     rows: list[ImageRow] = []
     cursor, left, size = None, LOOKED_AT, limit  # most often a page is what comes first
     while left:

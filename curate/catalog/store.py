@@ -35,8 +35,6 @@ from curate.catalog.rows import (
     NewUnreadable,
     SourceRow,
     UnreadableRow,
-    columns,
-    made,
     values,
 )
 from curate.catalog.runs import Runs
@@ -109,11 +107,8 @@ class Catalog:
 
     def sources(self, named: str | None = None) -> tuple[SourceRow, ...]:
         """Every source, or those that a query's `source:` means by `named`; oldest first."""
-        rows = select(*columns(SourceRow, Source)).order_by(Source.added_at, Source.source_id)
-        if named is not None:
-            rows = rows.where(listing.holds(Source.root_uri, named))
         with read(self._engine) as connection:
-            return made(SourceRow, connection.execute(rows))
+            return listing.sources(connection, named)
 
     def record_scan(self, source_id: str, now: datetime, files: int, mode: str) -> None:
         """Note that a scan ended at `now` and saw `files`; `mode` is "events" or "poll"."""

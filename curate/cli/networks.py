@@ -36,6 +36,13 @@ from curate.config import (
 from curate.errors import UsageError
 from curate.images.decode import Decoder
 
+Epochs = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Passes over the images.", show_default="by backbone, of small-resnet 60"
+    ),
+]
+
 
 @app.command()
 def train(
@@ -52,12 +59,7 @@ def train(
     image_size: Annotated[
         int | None, typer.Option(min=16, max=1024, help="Pixels a side that the network sees.")
     ] = None,
-    epochs: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Passes over the images.", show_default="by backbone, of small-resnet 60"
-        ),
-    ] = None,
+    epochs: Epochs = None,
     batch_size: Annotated[int, typer.Option(min=2)] = TrainConfig.batch_size,
     learning_rate: Annotated[
         float, typer.Option(min=SLOWEST, max=FASTEST)

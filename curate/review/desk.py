@@ -133,10 +133,8 @@ class Desk:
         judged = (
             0 if asked.reviewed is False else figures(engine, replace(asked, reviewed=True)).images
         )
-        return {"images": images, "reviewed": judged, "at_once": AT_ONCE} | {
-            "step": step,
-            "tagged_by": self._tagged_by(),
-        }
+        counts = {"images": images, "reviewed": judged, "at_once": AT_ONCE}
+        return counts | {"step": step, "tagged_by": self._tagged_by()}
 
     def judge(self, said: Mapping[str, Any]) -> Answer:
         """Record a word on images, named or meant by a query; answers with what changed meanwhile.
@@ -168,7 +166,8 @@ class Desk:
 
     def _meant(self, said: Mapping[str, Any]) -> Sequence[str]:
         if "query" in said:
-            if said.get("tagged_by", self._tagged_by()) != self._tagged_by():
+            tagged_by = self._tagged_by()
+            if said.get("tagged_by", tagged_by) != tagged_by:
                 raise UsageError(
                     "another network or alarm rate tags by now; nothing was recorded. "
                     "Select them anew"

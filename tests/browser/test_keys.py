@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Route, expect
 from ..catalog.cases import name_of
 from ..program import wait_until
 from ..review.made import project
-from .seen import catalogued, crowd, reviewing, word
+from .seen import Seen, catalogued, crowd, reviewing, word
 
 FLAGGED = 5
 """Images that the model flags at 5 %: those of p-values 0.01 to 0.05."""
@@ -43,15 +43,21 @@ def test_moving_keys_move_and_judge_nothing(browser: Browser, tmp_path: Path) ->
         }
 
 
+def judged_at_the_end(seen: Seen) -> list[Route]:
+    """The last image that came is judged, and the page with the next one is held back."""
+    held: list[Route] = []
+    seen.page.route("**/api/queue*cursor*", lambda route: held.append(route))
+    seen.press("End", "o")
+    wait_until(lambda: bool(held))
+    return held
+
+
 def test_a_class_waits_for_the_image_that_is_still_to_come(
     browser: Browser, tmp_path: Path
 ) -> None:
     crowd(tmp_path, 50, flagged=50)
-    held: list[Route] = []
     with reviewing(browser, tmp_path) as seen:
-        seen.page.route("**/api/queue*cursor*", lambda route: held.append(route))
-        seen.press("End", "o")
-        wait_until(lambda: bool(held))
+        held = judged_at_the_end(seen)
         seen.press("c")
         seen.saying("The next image is on its way.")
         expect(seen.page.locator("#classes")).not_to_be_visible()
@@ -74,11 +80,8 @@ def test_the_large_view_ends_with_the_queue(browser: Browser, tmp_path: Path) ->
 
 def test_a_word_waits_for_the_image_that_is_still_to_come(browser: Browser, tmp_path: Path) -> None:
     crowd(tmp_path, 50, flagged=50)
-    held: list[Route] = []
     with reviewing(browser, tmp_path) as seen:
-        seen.page.route("**/api/queue*cursor*", lambda route: held.append(route))
-        seen.press("End", "o")
-        wait_until(lambda: bool(held))
+        held = judged_at_the_end(seen)
         seen.saying("1 image: OOD.")
         seen.excused.append("ERR_FAILED")
         held.pop().abort()

@@ -105,20 +105,26 @@ def test_a_class_from_before_the_news_overwrites_nothing(browser: Browser, tmp_p
         assert word(tmp_path, 0) == ("ood", "cup", "bert")
 
 
+def both_judged(anna: Seen, bert: Seen) -> list[Route]:
+    """Anna judged the first image and bert the second, where she is and has not heard of it."""
+    anna.in_focus(0)
+    anna.press("i")
+    anna.saying("1 image: ID.")
+    waiting = held_back(anna)
+    bert.in_focus(0)
+    bert.press("ArrowRight", "i")
+    bert.saying("1 image: ID.")
+    return waiting
+
+
 def test_what_another_says_while_an_undo_is_under_way_is_not_overwritten(
     browser: Browser, tmp_path: Path
 ) -> None:
     project(tmp_path, 5)
     with anna_and_bert(browser, tmp_path) as (anna, bert):
-        anna.in_focus(0)
-        anna.press("i")
-        anna.saying("1 image: ID.")
+        waiting = both_judged(anna, bert)
         undos: list[Route] = []
-        waiting = held_back(anna)
         anna.page.route("**/api/undo", lambda route: undos.append(route))
-        bert.in_focus(0)
-        bert.press("ArrowRight", "i")
-        bert.saying("1 image: ID.")
         anna.press("z", "o")  # the focus is on the second one, that bert has judged
         let_go(anna, undos)
         expect(anna.said).to_contain_text("upload-1.png changed meanwhile")
@@ -132,13 +138,7 @@ def test_nothing_is_taken_back_where_nothing_of_the_last_word_was_kept(
 ) -> None:
     project(tmp_path, 5)
     with anna_and_bert(browser, tmp_path) as (anna, bert):
-        anna.in_focus(0)
-        anna.press("i")
-        anna.saying("1 image: ID.")
-        waiting = held_back(anna)
-        bert.in_focus(0)
-        bert.press("ArrowRight", "i")
-        bert.saying("1 image: ID.")
+        waiting = both_judged(anna, bert)
         anna.press("o", "z")
         let_go(anna, waiting)
         anna.saying("Nothing of your last word was kept; nothing was taken back.")
