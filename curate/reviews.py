@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import StringIO
@@ -34,10 +34,13 @@ _ORIGINAL = "give the manifest as it was exported by --original; nothing was rec
 
 @dataclass(frozen=True)
 class Imported:
-    """How many images got a word, and how many that were judged are unknown here."""
+    """How many images got a word, and how many that were judged did not."""
 
     images: int
     unknown: int
+    """Not in this catalog."""
+    older: int = 0
+    """Judged here by a person since."""
 
 
 def import_reviews(
@@ -50,9 +53,11 @@ def import_reviews(
     makes no sense, or the catalog has changed since the export and `original` is missing.
     """
     check_reviewer(reviewer)
-    text = _text(file)
+    text, older = _text(file), 0
     if text.lstrip().startswith("["):
-        said = _not_older(workspace, _of_tasks(file, text))
+        told = {sha256: (word, moment) for sha256, word, moment in _of_tasks(file, text)}
+        said = _not_older(workspace, told)
+        older = len(told) - len(said)
     else:
         new = _manifest(file, text)
         old = _manifest(original, _text(original)) if original else _catalogued(workspace, new)
@@ -65,7 +70,7 @@ def import_reviews(
     ]
     if words:
         workspace.catalog.reviews.add(words, reviewer, datetime.now(UTC))
-    return Imported(len(words), len(said) - len(words))
+    return Imported(len(words), len(said) - len(words), older)
 
 
 def _text(file: Path) -> str:
@@ -106,7 +111,7 @@ def _moment(told: object) -> datetime | None:
 
 
 def _not_older(
-    workspace: Workspace, told: Iterable[tuple[str, Word, datetime | None]]
+    workspace: Workspace, told: Mapping[str, tuple[Word, datetime | None]]
 ) -> dict[str, Word]:
     """The words but for those said before the one that stands here.
 
@@ -115,7 +120,7 @@ def _not_older(
     standing = workspace.catalog.reviews.standing_since()
     return {
         sha256: word
-        for sha256, word, moment in told
+        for sha256, (word, moment) in told.items()
         if moment is None or sha256 not in standing or moment > standing[sha256]
     }
 

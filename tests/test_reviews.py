@@ -165,7 +165,7 @@ def test_label_studio_s_older_words_do_not_take_back_what_was_said_here(
         task(hashes[2], annotation("2026-01-01", verdict="ood")),
     ]
     (tmp_path / "ls.json").write_text(json.dumps(tasks))
-    assert import_reviews(workspace, tmp_path / "ls.json", "ann") == Imported(2, 0)
+    assert import_reviews(workspace, tmp_path / "ls.json", "ann") == Imported(2, 0, older=1)
     assert sorted(workspace.catalog.reviews.standing()) == sorted(
         [told[0], (hashes[1], "ood", None), (hashes[2], "ood", None)]
     )

@@ -63,13 +63,14 @@ def import_reviews(
     catalog: Catalog = None,
 ) -> None:
     """Take in what people judged elsewhere, as one step; `curate undo` takes it back."""
+    from curate.cli.shown import plain
     from curate.reviews import import_reviews
     from curate.workspace import open_workspace
 
     with open_workspace(catalog, create=False) as workspace:
         found = import_reviews(workspace, file, reviewer or login(), original)
         if json:
-            console.json_document({"images": found.images, "unknown": found.unknown})
+            console.json_document(plain(found))
             return
         if found.images:
             console.note(f"{counted(found.images, 'image{s}')} judged; `curate undo` takes it back")
@@ -78,6 +79,10 @@ def import_reviews(
         if found.unknown:
             console.warn(
                 f"{counted(found.unknown, 'image{s}')} of {console.safe(file)} not in this catalog"
+            )
+        if found.older:
+            console.warn(
+                f"{counted(found.older, 'image{s}')} judged here since and left as they are"
             )
 
 
